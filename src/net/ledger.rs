@@ -1,0 +1,361 @@
+//! The ledger: how many connections there are, and who may open another.
+//!
+//! It counts, under one mutex, connections per destination, connections per address, and seats of the pool by standing. A
+//! [`Slot`] is one connection's share of the counts; it is made only by [`Ledger::try_acquire`] and given back only in its
+//! Drop. The bug that this product was born from was a count that one error path forgot: here there is no path to forget.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+use crate::mail::Destination;
+
+/// What is known of a destination; it decides how much of the pool such destinations may hold together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// Its last session reached a reply to EHLO.
+    Proven,
+    /// Nothing is known.
+    #[default]
+    New,
+    /// Its last attempt failed as a site.
+    Suspect,
+}
+
+impl Standing {
+    /// The one word of the log and of the operator's tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Proven => "proven",
+            Standing::New => "new",
+            Standing::Suspect => "suspect",
+        }
+    }
+}
+
+/// The most of everything that is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Seats of the pool.
+    pub pool: usize,
+    /// Seats that new destinations may hold together.
+    pub new: usize,
+    /// Seats that suspects may hold together.
+    pub suspect: usize,
+    /// Connections to one destination.
+    pub destination: usize,
+    /// Connections to one address.
+    pub address: usize,
+}
+
+/// Why there is no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// Every seat of the pool is taken.
+    Pool,
+    /// The share of this standing is used up.
+    Standing(Standing),
+    /// The destination has as many connections as it may have.
+    Destination,
+}
+
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocked::Pool => f.write_str("every seat of the pool is taken"),
+            Blocked::Standing(standing) => {
+                write!(f, "the seats that {} destinations may hold are taken", standing.word())
+            }
+            Blocked::Destination => f.write_str("the destination has as many connections as it may have"),
+        }
+    }
+}
+
+/// What the ledger holds at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    destinations: HashMap<Destination, usize>,
+    addresses: HashMap<IpAddr, usize>,
+    seats: [usize; 3],
+}
+
+impl Counts {
+    /// Connections, or work that leads to one, in all.
+    pub fn total(&self) -> usize {
+        self.seats.iter().sum()
+    }
+
+    /// Seats held by destinations of this standing.
+    pub fn seats(&self, standing: Standing) -> usize {
+        self.seats[standing as usize]
+    }
+
+    /// Slots of one destination.
+    pub fn destination(&self, destination: &Destination) -> usize {
+        self.destinations.get(destination).copied().unwrap_or(0)
+    }
+
+    /// Connections to one address.
+    pub fn address(&self, address: IpAddr) -> usize {
+        self.addresses.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Destinations with at least one slot.
+    pub fn destinations(&self) -> impl Iterator<Item = (&Destination, usize)> {
+        self.destinations.iter().map(|(destination, count)| (destination, *count))
+    }
+
+    fn take(
+        &mut self,
+        caps: &Caps,
+        most: usize,
+        to: &Destination,
+        standing: Standing,
+    ) -> Result<(), Blocked> {
+        let share = match standing {
+            Standing::Proven => caps.pool,
+            Standing::New => caps.new,
+            Standing::Suspect => caps.suspect,
+        };
+        if self.total() >= caps.pool {
+            return Err(Blocked::Pool);
+        }
+        if self.seats(standing) >= share {
+            return Err(Blocked::Standing(standing));
+        }
+        if self.destination(to) >= most.min(caps.destination) {
+            return Err(Blocked::Destination);
+        }
+        *self.destinations.entry(to.clone()).or_default() += 1;
+        self.seats[standing as usize] += 1;
+        Ok(())
+    }
+
+    fn give_back(&mut self, to: &Destination, standing: Standing) {
+        lower(self.destinations.entry(to.clone()));
+        let seats = &mut self.seats[standing as usize];
+        debug_assert!(*seats > 0, "a seat was given back twice");
+        *seats = seats.saturating_sub(1);
+    }
+}
+
+/// One less; a count of zero is no entry, so that the map never outgrows the pool.
+fn lower<K>(entry: Entry<'_, K, usize>) {
+    match entry {
+        Entry::Occupied(mut count) if *count.get() > 1 => *count.get_mut() -= 1,
+        Entry::Occupied(count) => drop(count.remove()),
+        Entry::Vacant(_) => debug_assert!(false, "a count was given back twice"),
+    }
+}
+
+/// The ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    counts: Mutex<Counts>,
+    caps: Mutex<Caps>,
+    /// Where a slot's Drop wakes the scheduler. A token that is already there is enough.
+    freed: Sender<()>,
+}
+
+impl Ledger {
+    /// An empty ledger. Each slot given back leaves a token in `freed`, if there is room for one.
+    pub fn new(caps: Caps, freed: Sender<()>) -> Arc<Ledger> {
+        Arc::new(Ledger { counts: Mutex::default(), caps: Mutex::new(caps), freed })
+    }
+
+    /// A slot for one more connection to `destination`, of which the caller wants no more than `most`.
+    ///
+    /// # Errors
+    /// [`Blocked`]: which limit is in the way. Never waits.
+    pub fn try_acquire(
+        self: &Arc<Self>,
+        destination: &Destination,
+        standing: Standing,
+        most: usize,
+    ) -> Result<Slot, Blocked> {
+        let caps = *self.caps.lock();
+        self.counts.lock().take(&caps, most, destination, standing)?;
+        Ok(Slot { ledger: Arc::clone(self), destination: destination.clone(), standing })
+    }
+
+    /// What is held now.
+    pub fn counts(&self) -> Counts {
+        self.counts.lock().clone()
+    }
+
+    /// The limits.
+    pub fn caps(&self) -> Caps {
+        *self.caps.lock()
+    }
+
+    /// Other limits from now on. Slots above them stay until they are given back.
+    pub fn set_caps(&self, caps: Caps) {
+        *self.caps.lock() = caps;
+    }
+}
+
+/// The right to one connection to a destination.
+///
+/// Made only by [`Ledger::try_acquire`], given back only by Drop; not `Clone`.
+///
+/// ```compile_fail
+/// use sendoff::{mail::Destination, net::{Slot, Standing}};
+/// let destination = Destination::parse("example.org").unwrap();
+/// let slot = Slot { destination, standing: Standing::New }; // private fields: nobody makes one by hand
+/// ```
+/// ```
+/// use sendoff::{mail::Destination, net::{Caps, Ledger, Standing}};
+/// let (freed, _) = crossbeam_channel::bounded(1);
+/// let ledger = Ledger::new(Caps { pool: 1, new: 1, suspect: 1, destination: 1, address: 1 }, freed);
+/// let destination = Destination::parse("example.org").unwrap();
+/// let slot = ledger.try_acquire(&destination, Standing::New, 1).unwrap();
+/// assert!(ledger.try_acquire(&destination, Standing::New, 1).is_err());
+/// drop(slot);
+/// assert_eq!(ledger.counts().total(), 0);
+/// ```
+#[derive(Debug)]
+pub struct Slot {
+    ledger: Arc<Ledger>,
+    destination: Destination,
+    standing: Standing,
+}
+
+impl Slot {
+    /// The destination this slot counts for.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The standing it was acquired under.
+    pub fn standing(&self) -> Standing {
+        self.standing
+    }
+
+    /// One more connection to `address`, or `None` when it has as many as it may have.
+    pub fn reach(&self, address: IpAddr) -> Option<AddressHold> {
+        let most = self.ledger.caps.lock().address;
+        let mut counts = self.ledger.counts.lock();
+        let count = counts.addresses.entry(address).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        drop(counts);
+        Some(AddressHold { ledger: Arc::clone(&self.ledger), address })
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.ledger.counts.lock().give_back(&self.destination, self.standing);
+        // Full means that a token is there already; closed, that nobody schedules any more.
+        let _ = self.ledger.freed.try_send(());
+    }
+}
+
+/// One connection's share of the count of its address. Given back only by Drop.
+#[derive(Debug)]
+pub struct AddressHold {
+    ledger: Arc<Ledger>,
+    address: IpAddr,
+}
+
+impl AddressHold {
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+}
+
+impl Drop for AddressHold {
+    fn drop(&mut self) {
+        lower(self.ledger.counts.lock().addresses.entry(self.address));
+        // As for a slot: whoever waits for this address should hear of it.
+        let _ = self.ledger.freed.try_send(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    const CAPS: Caps = Caps { pool: 10, new: 6, suspect: 2, destination: 3, address: 2 };
+
+    fn to(name: &str) -> Destination {
+        Destination::parse(name).unwrap()
+    }
+
+    #[test]
+    fn no_cap_is_ever_exceeded() {
+        let (freed, _wakes) = bounded(1);
+        let ledger = Ledger::new(CAPS, freed);
+        let mut slots = Vec::new();
+        for _ in 0..3 {
+            slots.push(ledger.try_acquire(&to("a.example"), Standing::Proven, 9).unwrap());
+        }
+        assert_eq!(
+            ledger.try_acquire(&to("a.example"), Standing::Proven, 9).err(),
+            Some(Blocked::Destination)
+        );
+        assert_eq!(
+            ledger.try_acquire(&to("b.example"), Standing::Proven, 0).err(),
+            Some(Blocked::Destination)
+        );
+        for n in 0..2 {
+            slots.push(ledger.try_acquire(&to(&format!("s{n}.example")), Standing::Suspect, 1).unwrap());
+        }
+        let suspect = ledger.try_acquire(&to("s9.example"), Standing::Suspect, 1);
+        assert_eq!(suspect.err(), Some(Blocked::Standing(Standing::Suspect)));
+        for n in 0..5 {
+            slots.push(ledger.try_acquire(&to(&format!("n{n}.example")), Standing::New, 2).unwrap());
+        }
+        assert_eq!(ledger.try_acquire(&to("c.example"), Standing::Proven, 1).err(), Some(Blocked::Pool));
+        drop(slots);
+        assert_eq!(ledger.counts(), Counts::default());
+    }
+
+    #[test]
+    fn an_address_has_a_cap_of_its_own() {
+        let (freed, _wakes) = bounded(1);
+        let ledger = Ledger::new(CAPS, freed);
+        let address: IpAddr = [192, 0, 2, 1].into();
+        let slots: Vec<_> = (0..3)
+            .map(|n| ledger.try_acquire(&to(&format!("d{n}.example")), Standing::New, 1).unwrap())
+            .collect();
+        let holds: Vec<_> = slots.iter().filter_map(|slot| slot.reach(address)).collect();
+        assert_eq!((holds.len(), ledger.counts().address(address)), (2, 2));
+        drop(holds);
+        assert_eq!(ledger.counts().address(address), 0);
+        assert!(slots[2].reach(address).is_some());
+    }
+
+    #[test]
+    fn a_slot_given_back_wakes_whoever_schedules() {
+        let (freed, wakes) = bounded(1);
+        let ledger = Ledger::new(CAPS, freed);
+        for _ in 0..3 {
+            drop(ledger.try_acquire(&to("a.example"), Standing::New, 1).unwrap());
+        }
+        assert_eq!(wakes.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_loses_no_count() {
+        let (freed, _wakes) = bounded(1);
+        let ledger = Ledger::new(CAPS, freed);
+        let slot = ledger.try_acquire(&to("a.example"), Standing::New, 1).unwrap();
+        let result = catch_unwind(AssertUnwindSafe(move || {
+            let _hold = slot.reach([192, 0, 2, 1].into());
+            panic!("a worker's");
+        }));
+        assert!(result.is_err());
+        assert_eq!(ledger.counts(), Counts::default());
+    }
+}

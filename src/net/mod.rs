@@ -1,0 +1,16 @@
+//! The network's one door (floor 2): the ledger of connections, the session table with its watchdog, and streams whose
+//! every read and write ends.
+
+mod connection;
+mod ledger;
+mod lines;
+mod sessions;
+mod stream;
+mod watchdog;
+
+pub use connection::{Connection, Refused};
+pub use ledger::{AddressHold, Blocked, Caps, Counts, Ledger, Slot, Standing};
+pub use lines::{LineError, Lines};
+pub use sessions::{Session, SessionView, Sessions};
+pub use stream::{Stream, StreamError};
+pub use watchdog::Watchdog;

@@ -1,0 +1,262 @@
+//! The session table: every outbound session, where it stands, and until when.
+//!
+//! `Drop` alone is no proof, since a wedged thread never drops. So each session stands here with its deadline and a second
+//! handle of its socket; the watchdog cuts whatever is past its deadline, and the blocked thread returns and drops. The
+//! same table is what the operator sees.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::stream::Line;
+use crate::mail::{Destination, QueueId};
+use crate::time::{Deadline, Limit, Phase};
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    rows: Mutex<BTreeMap<u64, Arc<Row>>>,
+    last: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: u64,
+    destination: Destination,
+    began: Instant,
+    live: Mutex<Live>,
+}
+
+/// What changes while a session lives.
+#[derive(Debug)]
+struct Live {
+    phase: Phase,
+    since: Instant,
+    ends: (Instant, Limit),
+    mx: Option<String>,
+    address: Option<SocketAddr>,
+    message: Option<QueueId>,
+    delivered: u32,
+    line: Weak<Line>,
+    cut: Option<Limit>,
+}
+
+/// One row, as the operator sees it.
+#[derive(Clone, Debug)]
+pub struct SessionView {
+    /// The session's number, unique while the relay runs.
+    pub id: u64,
+    /// The destination whose slot it holds.
+    pub destination: Destination,
+    /// The host, once the route has named one.
+    pub mx: Option<String>,
+    /// The address, once one is reached for.
+    pub address: Option<IpAddr>,
+    /// Where the conversation stands.
+    pub phase: Phase,
+    /// The message in hand.
+    pub message: Option<QueueId>,
+    /// Messages delivered over it so far.
+    pub delivered: u32,
+    /// How long the session has lived.
+    pub age: Duration,
+    /// How long it has been in this phase.
+    pub in_phase: Duration,
+    /// What is left until a limit fires.
+    pub left: Duration,
+    /// The limit that will fire.
+    pub limit: Limit,
+}
+
+impl Sessions {
+    /// An empty table.
+    pub fn new() -> Arc<Sessions> {
+        Arc::new(Sessions::default())
+    }
+
+    /// Enters a session; it leaves when what is returned is dropped. It begins in [`Phase::Dns`], under `deadline`.
+    pub fn enter(self: &Arc<Self>, destination: &Destination, now: Instant, deadline: &Deadline) -> Session {
+        let live = Live {
+            phase: Phase::Dns,
+            since: now,
+            ends: deadline.ends(),
+            mx: None,
+            address: None,
+            message: None,
+            delivered: 0,
+            line: Weak::new(),
+            cut: None,
+        };
+        let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let row = Arc::new(Row { id, destination: destination.clone(), began: now, live: Mutex::new(live) });
+        self.rows.lock().insert(id, Arc::clone(&row));
+        Session { table: Arc::clone(self), row }
+    }
+
+    /// The rows, oldest first.
+    pub fn view(&self, now: Instant) -> Vec<SessionView> {
+        self.rows.lock().values().map(|row| row.view(now)).collect()
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.rows.lock().len()
+    }
+
+    /// Whether there is no session.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Cuts what is past its deadline by more than `grace`, and says what it was. A session is cut once.
+    pub(super) fn cut_overdue(&self, now: Instant, grace: Duration) -> Vec<SessionView> {
+        // The table's lock is held while a line is cut: a session cannot leave, and its socket number cannot become
+        // another's, in between.
+        let rows = self.rows.lock();
+        let overdue = rows.values().filter(|row| row.cut_if(|live| now > live.ends.0 + grace, None));
+        overdue.map(|row| row.view(now)).collect()
+    }
+
+    /// Cuts every session, for `limit`. Returns how many there were.
+    pub fn cut_all(&self, limit: Limit) -> usize {
+        let rows = self.rows.lock();
+        rows.values().filter(|row| row.cut_if(|_| true, Some(limit))).count()
+    }
+}
+
+impl Row {
+    fn cut_if(&self, when: impl Fn(&Live) -> bool, limit: Option<Limit>) -> bool {
+        let mut live = self.live.lock();
+        if live.cut.is_some() || !when(&live) {
+            return false;
+        }
+        let limit = limit.unwrap_or(live.ends.1);
+        live.cut = Some(limit);
+        if let Some(line) = live.line.upgrade() {
+            line.cut(limit);
+        }
+        true
+    }
+
+    fn view(&self, now: Instant) -> SessionView {
+        let live = self.live.lock();
+        SessionView {
+            id: self.id,
+            destination: self.destination.clone(),
+            mx: live.mx.clone(),
+            address: live.address.map(|address| address.ip()),
+            phase: live.phase,
+            message: live.message,
+            delivered: live.delivered,
+            age: now.saturating_duration_since(self.began),
+            in_phase: now.saturating_duration_since(live.since),
+            left: live.ends.0.saturating_duration_since(now),
+            limit: live.ends.1,
+        }
+    }
+}
+
+/// A session's own entry in the table. Its Drop takes it out.
+#[derive(Debug)]
+pub struct Session {
+    table: Arc<Sessions>,
+    row: Arc<Row>,
+}
+
+impl Session {
+    /// The session's number: `session=` in the log.
+    pub fn id(&self) -> u64 {
+        self.row.id
+    }
+
+    /// A phase begins.
+    pub fn phase(&self, phase: Phase, now: Instant, deadline: &Deadline) {
+        let mut live = self.row.live.lock();
+        (live.phase, live.since, live.ends) = (phase, now, deadline.ends());
+    }
+
+    /// The deadline moved within its phase: a block has passed.
+    pub fn moved(&self, deadline: &Deadline) {
+        self.row.live.lock().ends = deadline.ends();
+    }
+
+    /// A message is in hand, or none.
+    pub fn message(&self, id: Option<QueueId>) {
+        self.row.live.lock().message = id;
+    }
+
+    /// A message was delivered.
+    pub fn delivered(&self) {
+        self.row.live.lock().delivered += 1;
+    }
+
+    /// Whether this session has been cut, and why: no further host is tried then.
+    pub fn cut(&self) -> Option<Limit> {
+        self.row.live.lock().cut
+    }
+
+    /// A host is about to be connected to; `line` can be cut from now on. A session that was cut before is cut at once.
+    pub(super) fn attach(&self, mx: &str, address: SocketAddr, line: &Arc<Line>) {
+        let mut live = self.row.live.lock();
+        (live.mx, live.address, live.line) = (Some(mx.to_owned()), Some(address), Arc::downgrade(line));
+        if let Some(limit) = live.cut {
+            line.cut(limit);
+        }
+    }
+
+    /// The connection is about to be closed: nobody else may hold its socket from here on.
+    pub(super) fn detach(&self) {
+        // Both locks, in the order of `cut_overdue`: whoever cuts holds the table's.
+        let _table = self.table.rows.lock();
+        self.row.live.lock().line = Weak::new();
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.table.rows.lock().remove(&self.row.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::clock;
+
+    fn session(table: &Arc<Sessions>, now: Instant, limit: Duration) -> Session {
+        let destination = Destination::parse("example.org").unwrap();
+        table.enter(&destination, now, &Deadline::within(now, limit))
+    }
+
+    #[test]
+    fn a_session_stands_in_the_table_while_it_lives() {
+        let (table, now) = (Sessions::new(), clock::now());
+        let limit = Duration::from_secs(10);
+        let first = session(&table, now, limit);
+        let second = session(&table, now, limit);
+        second.phase(Phase::Banner, now, &Deadline::within(now, 3 * limit));
+        let rows = table.view(now + limit / 2);
+        assert_eq!((rows.len(), rows[0].phase, rows[1].phase), (2, Phase::Dns, Phase::Banner));
+        assert_eq!((rows[0].left, rows[0].age), (limit / 2, limit / 2));
+        drop((first, second));
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn what_is_overdue_is_cut_once() {
+        let (table, now) = (Sessions::new(), clock::now());
+        let second = Duration::from_secs(1);
+        let late = session(&table, now, second);
+        let fine = session(&table, now, 9 * second);
+        assert_eq!(table.cut_overdue(now + second, second).len(), 0);
+        assert_eq!(table.cut_overdue(now + 3 * second, second).len(), 1);
+        assert_eq!(table.cut_overdue(now + 4 * second, second).len(), 0);
+        assert_eq!((late.cut(), fine.cut()), (Some(Limit::Phase), None));
+        assert_eq!(table.cut_all(Limit::Shutdown), 1);
+        assert_eq!(fine.cut(), Some(Limit::Shutdown));
+    }
+}

@@ -1,0 +1,87 @@
+//! The watchdog: cuts sessions that are past their deadline though their own thread should have left.
+//!
+//! Every read and write ends by itself ([`super::Stream`]); this thread is for the defect nobody thought of. A session it
+//! has to cut is logged as an error, because it is one: ours.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::Sessions;
+use crate::time::clock;
+
+/// A running watchdog; stopped and joined by Drop.
+#[derive(Debug)]
+pub struct Watchdog {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watchdog {
+    /// How often it looks.
+    const ROUND: Duration = Duration::from_millis(250);
+    /// What a thread gets beyond its deadline to leave by itself.
+    const GRACE: Duration = Duration::from_secs(1);
+
+    /// Watches `sessions`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(sessions: Arc<Sessions>) -> std::io::Result<Watchdog> {
+        let (stop, stopped) = bounded::<()>(0);
+        let thread =
+            thread::Builder::new().name("watchdog".into()).stack_size(256 << 10).spawn(move || {
+                // Nothing is ever sent: the wait ends by its time, or because the other end is gone.
+                while stopped.recv_timeout(Watchdog::ROUND)
+                    == Err(crossbeam_channel::RecvTimeoutError::Timeout)
+                {
+                    for view in sessions.cut_overdue(clock::now(), Watchdog::GRACE) {
+                        log::error!(
+                            "session={} destination={} phase={}: past its deadline, cut by the watchdog",
+                            view.id,
+                            view.destination,
+                            view.phase
+                        );
+                    }
+                }
+            })?;
+        Ok(Watchdog { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of the watchdog has been reported by its own thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Destination;
+    use crate::net::Stream;
+    use crate::time::{Deadline, Limit};
+    use std::io::Read;
+    use std::net::{SocketAddr, TcpListener};
+
+    /// A thread that waits far beyond what the table says: the defect the watchdog is for.
+    #[test]
+    fn a_wedged_thread_is_woken() {
+        let sessions = Sessions::new();
+        let _watchdog = Watchdog::start(Arc::clone(&sessions)).unwrap();
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let (now, peer) = (clock::now(), listener.local_addr().unwrap());
+        let mut stream = Stream::dial(peer, Deadline::within(now, Duration::from_secs(600))).unwrap();
+        let destination = Destination::parse("example.org").unwrap();
+        let session = sessions.enter(&destination, now, &Deadline::within(now, Duration::from_millis(10)));
+        session.attach("mx.example.org", peer, stream.line());
+        assert!(stream.read(&mut [0; 8]).is_err());
+        assert_eq!(session.cut(), Some(Limit::Phase));
+    }
+}
