@@ -1,0 +1,67 @@
+//! One line out, one reply in, each in its phase, each shown to whoever debugs.
+//!
+//! `RUST_LOG=sendoff::client=debug` shows every line with its session, never the octets of a message.
+
+use std::time::Duration;
+
+use super::trouble::Trouble;
+use crate::mail::Remote;
+use crate::net::Connection;
+use crate::smtp::{Reply, ReplyReader};
+use crate::time::Phase;
+
+/// An open connection, and to whom.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) connection: Connection,
+    pub(super) remote: Remote,
+    phase: Phase,
+}
+
+impl Conversation {
+    pub(super) fn new(connection: Connection, remote: Remote) -> Conversation {
+        Conversation { connection, remote, phase: Phase::Connect }
+    }
+
+    /// Begins a phase that may take `limit`.
+    pub(super) fn enter(&mut self, phase: Phase, limit: Duration) {
+        self.phase = phase;
+        self.connection.enter(phase, limit);
+    }
+
+    /// Says lines, each ending in CRLF, in one write.
+    pub(super) fn say(&mut self, lines: &str) -> Result<(), Trouble> {
+        if log::log_enabled!(log::Level::Debug) {
+            for line in lines.lines() {
+                log::debug!("session={} {} > {line}", self.connection.session().id(), self.remote);
+            }
+        }
+        self.connection.write(lines.as_bytes()).map_err(|error| self.lost(&error))
+    }
+
+    /// Hears one reply. 421 ends the conversation, whenever it comes (RFC 5321, 4.2.2).
+    pub(super) fn hear(&mut self) -> Result<Reply, Trouble> {
+        let reply = self.hear_any()?;
+        if reply.code() == 421 {
+            return Err(Trouble::refused(self.phase, &self.remote, reply));
+        }
+        Ok(reply)
+    }
+
+    fn hear_any(&mut self) -> Result<Reply, Trouble> {
+        let mut reader = ReplyReader::default();
+        loop {
+            let line =
+                self.connection.line().map_err(|error| Trouble::line(self.phase, &self.remote, &error))?;
+            let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
+            if let Some(reply) = result? {
+                log::debug!("session={} {} < {reply}", self.connection.session().id(), self.remote);
+                return Ok(reply);
+            }
+        }
+    }
+
+    pub(super) fn lost(&self, error: &crate::net::StreamError) -> Trouble {
+        Trouble::stream(self.phase, &self.remote, error)
+    }
+}

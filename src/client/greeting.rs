@@ -1,0 +1,149 @@
+//! The beginning and the end of a session: connect, banner, EHLO; QUIT.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::conversation::Conversation;
+use super::trouble::Trouble;
+use crate::config::Timeouts;
+use crate::mail::Remote;
+use crate::net::{Connection, Session, Slot};
+use crate::smtp::{Domain, Extensions};
+use crate::time::{Deadline, Phase};
+
+/// One address of one host: where an attempt may go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The host as the route names it.
+    pub name: String,
+    /// Its address and port.
+    pub address: SocketAddr,
+}
+
+impl Hop {
+    /// As it stands in a failure.
+    pub fn remote(&self) -> Remote {
+        Remote { name: self.name.clone(), address: Some(self.address.ip()) }
+    }
+}
+
+/// How we speak: what we call ourselves, and how long we wait.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    /// Our name in EHLO.
+    pub hostname: Domain,
+    /// The limits of the phases.
+    pub timeouts: Timeouts,
+}
+
+/// A session with one host, after EHLO.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) conversation: Conversation,
+    pub(super) extensions: Extensions,
+    pub(super) manner: Arc<Manner>,
+    /// A transaction was begun and not ended: RSET comes before the next.
+    pub(super) dirty: bool,
+    /// Transactions that a reply has been heard to.
+    pub(super) transactions: u32,
+}
+
+/// A session that did not come to be.
+#[derive(Debug)]
+pub struct Unopened {
+    /// The slot, for the next address.
+    pub slot: Slot,
+    /// Why; `None` when the address has as many connections as it may have, and nothing was tried.
+    pub trouble: Option<Trouble>,
+}
+
+impl Client {
+    /// Connects to `hop` and gets as far as a reply to EHLO, or to HELO where EHLO is not known (RFC 5321, 3.2).
+    ///
+    /// # Errors
+    /// [`Unopened`], with the slot for the next address.
+    pub fn open(
+        slot: Slot,
+        session: &Arc<Session>,
+        hop: &Hop,
+        manner: &Arc<Manner>,
+        deadline: Deadline,
+    ) -> Result<Client, Box<Unopened>> {
+        let (remote, limit) = (hop.remote(), manner.timeouts.connect);
+        let connection = match Connection::open(slot, session, &hop.name, hop.address, deadline, limit) {
+            Ok(connection) => connection,
+            Err(refused) => {
+                let trouble = refused.error.map(|error| Trouble::stream(Phase::Connect, &remote, &error));
+                return Err(Box::new(Unopened { slot: refused.slot, trouble }));
+            }
+        };
+        let mut conversation = Conversation::new(connection, remote);
+        match greet(&mut conversation, manner) {
+            Ok(extensions) => {
+                let manner = Arc::clone(manner);
+                Ok(Client { conversation, extensions, manner, dirty: false, transactions: 0 })
+            }
+            Err(trouble) => {
+                let slot = conversation.connection.close();
+                Err(Box::new(Unopened { slot, trouble: Some(trouble) }))
+            }
+        }
+    }
+
+    /// The host.
+    pub fn remote(&self) -> &Remote {
+        &self.conversation.remote
+    }
+
+    /// What it offers.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// Transactions that have been answered in this session.
+    pub fn transactions(&self) -> u32 {
+        self.transactions
+    }
+
+    /// The session waits for the next message of its destination, for at most `limit`.
+    pub fn rest(&mut self, limit: Duration) {
+        self.conversation.enter(Phase::Rset, limit);
+    }
+
+    /// Takes leave politely, within the limit of QUIT, and gives the slot back by dropping it.
+    pub fn quit(mut self) {
+        self.conversation.enter(Phase::Quit, self.manner.timeouts.quit);
+        // The mail is settled by now: whatever happens to this farewell changes nothing.
+        let _ = self.conversation.say("QUIT\r\n").and_then(|()| self.conversation.hear());
+    }
+
+    /// Closes without a word and gives the slot back: the peer failed.
+    pub fn close(self) -> Slot {
+        self.conversation.connection.close()
+    }
+}
+
+fn greet(conversation: &mut Conversation, manner: &Manner) -> Result<Extensions, Trouble> {
+    conversation.enter(Phase::Banner, manner.timeouts.banner);
+    let banner = conversation.hear()?;
+    if !banner.is_positive() {
+        return Err(Trouble::refused(Phase::Banner, &conversation.remote, banner));
+    }
+    conversation.enter(Phase::Ehlo, manner.timeouts.ehlo);
+    conversation.say(&format!("EHLO {}\r\n", manner.hostname))?;
+    let reply = conversation.hear()?;
+    if reply.is_positive() {
+        return Ok(Extensions::of(&reply));
+    }
+    if !reply.is_permanent() {
+        return Err(Trouble::refused(Phase::Ehlo, &conversation.remote, reply));
+    }
+    conversation.enter(Phase::Ehlo, manner.timeouts.ehlo);
+    conversation.say(&format!("HELO {}\r\n", manner.hostname))?;
+    let reply = conversation.hear()?;
+    if reply.is_positive() {
+        return Ok(Extensions::default());
+    }
+    Err(Trouble::refused(Phase::Ehlo, &conversation.remote, reply))
+}
