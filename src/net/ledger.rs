@@ -9,8 +9,9 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
 use crate::mail::Destination;
@@ -153,19 +154,52 @@ fn lower<K>(entry: Entry<'_, K, usize>) {
     }
 }
 
+/// What a Drop has given back; the scheduler hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Freed {
+    /// A slot of this destination.
+    Slot(Destination),
+    /// A connection to this address.
+    Address(IpAddr),
+}
+
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
     counts: Mutex<Counts>,
     caps: Mutex<Caps>,
-    /// Where a slot's Drop wakes the scheduler. A token that is already there is enough.
-    freed: Sender<()>,
+    freed: Sender<Freed>,
+    /// A Drop found the channel full, and must not wait: whoever reads it should look at everything once.
+    missed: AtomicBool,
 }
 
 impl Ledger {
-    /// An empty ledger. Each slot given back leaves a token in `freed`, if there is room for one.
-    pub fn new(caps: Caps, freed: Sender<()>) -> Arc<Ledger> {
-        Arc::new(Ledger { counts: Mutex::default(), caps: Mutex::new(caps), freed })
+    /// An empty ledger. What is given back is told to `freed`; see [`Ledger::missed`] for when that is full.
+    pub fn new(caps: Caps, freed: Sender<Freed>) -> Arc<Ledger> {
+        let missed = AtomicBool::new(false);
+        Arc::new(Ledger { counts: Mutex::default(), caps: Mutex::new(caps), freed, missed })
+    }
+
+    /// Whether something was given back that `freed` had no room for, since this was last asked.
+    pub fn missed(&self) -> bool {
+        self.missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Connections, or work that leads to one, of one destination.
+    pub fn destination(&self, destination: &Destination) -> usize {
+        self.counts.lock().destination(destination)
+    }
+
+    /// How many more connections `address` may have.
+    pub fn room(&self, address: IpAddr) -> usize {
+        let most = self.caps.lock().address;
+        most.saturating_sub(self.counts.lock().address(address))
+    }
+
+    fn tell(&self, freed: Freed) {
+        if let Err(TrySendError::Full(_)) = self.freed.try_send(freed) {
+            self.missed.store(true, Ordering::Release);
+        }
     }
 
     /// A slot for one more connection to `destination`, of which the caller wants no more than `most`.
@@ -253,8 +287,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.ledger.counts.lock().give_back(&self.destination, self.standing);
-        // Full means that a token is there already; closed, that nobody schedules any more.
-        let _ = self.ledger.freed.try_send(());
+        self.ledger.tell(Freed::Slot(self.destination.clone()));
     }
 }
 
@@ -275,8 +308,7 @@ impl AddressHold {
 impl Drop for AddressHold {
     fn drop(&mut self) {
         lower(self.ledger.counts.lock().addresses.entry(self.address));
-        // As for a slot: whoever waits for this address should hear of it.
-        let _ = self.ledger.freed.try_send(());
+        self.ledger.tell(Freed::Address(self.address));
     }
 }
 
@@ -343,7 +375,9 @@ mod tests {
         for _ in 0..3 {
             drop(ledger.try_acquire(&to("a.example"), Standing::New, 1).unwrap());
         }
-        assert_eq!(wakes.try_iter().count(), 1);
+        assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [Freed::Slot(to("a.example"))]);
+        assert!(ledger.missed(), "two more were given back than the channel had room for");
+        assert!(!ledger.missed());
     }
 
     #[test]

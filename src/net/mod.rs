@@ -9,7 +9,7 @@ mod stream;
 mod watchdog;
 
 pub use connection::{Connection, Refused};
-pub use ledger::{AddressHold, Blocked, Caps, Counts, Ledger, Slot, Standing};
+pub use ledger::{AddressHold, Blocked, Caps, Counts, Freed, Ledger, Slot, Standing};
 pub use lines::{LineError, Lines};
 pub use sessions::{Session, SessionView, Sessions};
 pub use stream::{Stream, StreamError};
