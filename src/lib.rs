@@ -1,5 +1,6 @@
 //! Sendoff: an outbound SMTP relay. Mail goes in, is safe on disk, and always leaves.
 
+pub mod bounce;
 pub mod config;
 pub mod mail;
 pub mod smtp;
