@@ -1,6 +1,10 @@
 //! Sendoff: an outbound SMTP relay. Mail goes in, is safe on disk, and always leaves.
 
+<<<<<<< HEAD
 pub mod client;
+=======
+pub mod bounce;
+>>>>>>> letters
 pub mod config;
 pub mod mail;
 pub mod net;

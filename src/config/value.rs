@@ -1,0 +1,221 @@
+//! One value of the file as one value of the settings. Each reader says in words what it wanted, at the place that is wrong:
+//! of a list that is the entry, not the list.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::settings::Network;
+use super::units;
+use crate::mail::Destination;
+use crate::smtp::{Domain, Host};
+
+/// What is wrong with the octets `span` of the file.
+#[derive(Debug)]
+pub struct Wrong {
+    pub span: Range<usize>,
+    pub words: String,
+}
+
+/// A value as the parser gives it.
+pub type Value<'a> = Spanned<DeValue<'a>>;
+
+fn wrong<T>(value: &Value, words: impl Into<String>) -> Result<T, Wrong> {
+    Err(Wrong { span: value.span(), words: words.into() })
+}
+
+fn text<'a>(value: &'a Value, wanted: &str) -> Result<&'a str, Wrong> {
+    let found = value.get_ref();
+    found.as_str().map_or_else(|| wrong(value, format!("{wanted}, not {}", a(found))), Ok)
+}
+
+/// The kind of a value, as a person calls it.
+fn a(value: &DeValue) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a bare number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+pub fn duration(value: &Value) -> Result<Duration, Wrong> {
+    if let DeValue::Integer(number) = value.get_ref() {
+        return units::duration(number.as_str()).or_else(|words| wrong(value, words));
+    }
+    let text = text(value, "a duration is a text like \"30s\"")?;
+    units::duration(text).or_else(|words| wrong(value, words))
+}
+
+/// A duration, or `"never"`.
+pub fn duration_or_never(value: &Value) -> Result<Option<Duration>, Wrong> {
+    if value.get_ref().as_str() == Some("never") { Ok(None) } else { duration(value).map(Some) }
+}
+
+pub fn size(value: &Value) -> Result<u64, Wrong> {
+    if value.get_ref().is_integer() {
+        return number(value);
+    }
+    let text = text(value, "a size is a text like \"50 MiB\", or a number of octets")?;
+    units::size(text).or_else(|words| wrong(value, words))
+}
+
+/// A whole number of any unsigned kind; the field it goes to bounds it.
+pub fn number<T: TryFrom<i64>>(value: &Value) -> Result<T, Wrong> {
+    let Some(integer) = value.get_ref().as_integer() else {
+        return wrong(value, format!("a whole number is wanted here, not {}", a(value.get_ref())));
+    };
+    let number = i64::from_str_radix(integer.as_str(), integer.radix()).ok();
+    match number.map(T::try_from) {
+        Some(Ok(number)) => Ok(number),
+        Some(Err(_)) if number < Some(0) => wrong(value, "this number must not be negative"),
+        _ => wrong(value, "this number is too large"),
+    }
+}
+
+pub fn domain(value: &Value) -> Result<Domain, Wrong> {
+    let text = text(value, "a domain name is a text like \"relay.example.org\"")?;
+    Domain::parse(text).or_else(|_| wrong(value, format!("\"{text}\" is no domain name")))
+}
+
+pub fn path(value: &Value) -> Result<PathBuf, Wrong> {
+    match text(value, "a path is a text like \"/var/spool/sendoff\"")? {
+        "" => wrong(value, "a path cannot be empty"),
+        path if path.contains('\0') => wrong(value, "a path cannot have a NUL in it"),
+        path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// A list, each entry read by `entry`. A single value is refused rather than taken for a list of one: the file then reads
+/// the same to everyone.
+pub fn list<T>(entry: impl Fn(&Value) -> Result<T, Wrong>) -> impl Fn(&Value) -> Result<Vec<T>, Wrong> {
+    move |value| match value.get_ref().as_array() {
+        Some(array) => array.iter().map(&entry).collect(),
+        None => wrong(value, format!("a list is wanted here, like [\"...\"], not {}", a(value.get_ref()))),
+    }
+}
+
+pub fn address(value: &Value) -> Result<IpAddr, Wrong> {
+    let text = text(value, "an IP address is a text like \"192.0.2.1\"")?;
+    text.parse().or_else(|_| wrong(value, format!("\"{text}\" is no IP address")))
+}
+
+/// `127.0.0.1:2525` or `[::1]:2525`.
+pub fn listen_address(value: &Value) -> Result<SocketAddr, Wrong> {
+    const HOW: &str = "write an address and a port, like \"127.0.0.1:2525\" or \"[::1]:2525\"";
+    let text = text(value, HOW)?;
+    text.parse().or_else(|_| {
+        wrong(value, format!("\"{text}\" cannot be listened on: {HOW}; names are not looked up"))
+    })
+}
+
+/// `192.0.2.1`, `::1` (port 53), `192.0.2.1:5353` or `[::1]:53`.
+pub fn name_server(value: &Value) -> Result<SocketAddr, Wrong> {
+    const HOW: &str = "write an address, with a port if it is not 53: \"192.0.2.1\" or \"[::1]:5353\"";
+    let text = text(value, HOW)?;
+    let bare = text.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(text);
+    let server =
+        text.parse().or_else(|_| bare.parse().map(|address: IpAddr| SocketAddr::from((address, 53))));
+    match server {
+        Ok(server) if server.port() != 0 => Ok(server),
+        Ok(_) => wrong(value, "no nameserver answers at port 0"),
+        Err(_) => wrong(value, format!("\"{text}\" is no nameserver: {HOW}")),
+    }
+}
+
+pub fn network(value: &Value) -> Result<Network, Wrong> {
+    const HOW: &str = "write an address or a block, like \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\"";
+    let text = text(value, HOW)?;
+    Network::parse(text).map_or_else(|| wrong(value, format!("\"{text}\" is no network: {HOW}")), Ok)
+}
+
+/// `smtp://smart.example:587`; port 25 when none is named. An address may stand with or without its brackets.
+pub fn smart_host(value: &Value) -> Result<Destination, Wrong> {
+    const HOW: &str = "write a smart host like \"smtp://smart.example.net:587\"";
+    if value.get_ref().is_table() {
+        return wrong(
+            value,
+            "a pattern has dots, so it must stand in quotes: \"example.net\" = \"smtp://...\"",
+        );
+    }
+    let text = text(value, HOW)?;
+    parse_smart_host(text).map_or_else(|| wrong(value, format!("\"{text}\" is no smart host: {HOW}")), Ok)
+}
+
+fn parse_smart_host(text: &str) -> Option<Destination> {
+    let rest = text.strip_prefix("smtp://")?;
+    // A colon behind the bracket of a literal, or the only one, divides the port off.
+    let (host, port) = match rest.rsplit_once(':') {
+        Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port.parse().ok()?),
+        _ => (rest, 25),
+    };
+    let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+    let literal = bare.parse::<IpAddr>().ok().map(Host::Literal);
+    match literal.or_else(|| Host::parse(host).ok())? {
+        _ if port == 0 => None,
+        Host::Domain(domain) => Some(Destination::Smart(domain, port)),
+        Host::Literal(address) => Some(Destination::SmartLiteral(address, port)),
+    }
+}
+
+/// A pattern in its normal form: `*`, a domain, or `*.` and a domain.
+pub fn pattern(text: &str) -> Option<String> {
+    match text.strip_prefix("*.") {
+        _ if text == "*" => Some(text.to_owned()),
+        Some(rest) => Domain::parse(rest).ok().map(|domain| format!("*.{domain}")),
+        None => Domain::parse(text).ok().map(|domain| domain.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smart_hosts_are_read_with_and_without_port_and_brackets() {
+        for (text, shown) in [
+            ("smtp://Smart.example:587", "smtp://smart.example:587"),
+            ("smtp://smart.example", "smtp://smart.example:25"),
+            ("smtp://192.0.2.1:26", "smtp://[192.0.2.1]:26"),
+            ("smtp://[192.0.2.1]", "smtp://[192.0.2.1]:25"),
+            ("smtp://[2001:db8::1]:26", "smtp://[IPv6:2001:db8::1]:26"),
+            ("smtp://[IPv6:2001:db8::1]", "smtp://[IPv6:2001:db8::1]:25"),
+        ] {
+            assert_eq!(parse_smart_host(text).map(|d| d.to_string()).as_deref(), Some(shown), "{text}");
+        }
+        for text in [
+            "",
+            "smart.example",
+            "smtp://",
+            "smtp://a:0",
+            "smtp://a:x",
+            "smtp://a:99999",
+            "smtps://a",
+            "smtp://a/",
+        ] {
+            assert_eq!(parse_smart_host(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn patterns_have_one_spelling() {
+        for (text, normal) in [
+            ("*", Some("*")),
+            ("Example.NET.", Some("example.net")),
+            ("*.Example.net", Some("*.example.net")),
+            ("*example.net", None),
+            ("a.*.net", None),
+            ("", None),
+            ("*.", None),
+        ] {
+            assert_eq!(pattern(text).as_deref(), normal, "{text}");
+        }
+    }
+}
