@@ -169,8 +169,10 @@ impl Client {
         let mut line = Vec::new();
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            // Zero would mean "for ever".
-            let left = left.max(Duration::from_millis(1));
+            // Checked here too: a peer that never stops talking never lets a read time out.
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             self.reader.get_ref().set_read_timeout(Some(left))?;
             let buffer = self.reader.fill_buf()?;
             if buffer.is_empty() {
