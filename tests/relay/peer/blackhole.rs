@@ -37,13 +37,17 @@ struct Seen {
 }
 
 impl Seen {
-    /// One reading of the table. `closed` is what the relay has closed and the backlog still holds.
+    /// One reading of the table. Our ends tell of every connection there was: the backlog holds also those that the
+    /// relay has closed. Its ends tell which it has not: they change with its `close`, and ours only when the FIN is in.
     fn look(&mut self, addr: SocketAddr) {
-        let here = |row: &Row| row.local == addr && [ESTABLISHED, CLOSE_WAIT].contains(&row.state);
-        let rows: Vec<Row> = rows().into_iter().filter(here).collect();
-        self.ever.extend(rows.iter().map(|row| row.remote));
-        let open = rows.iter().filter(|row| row.state == ESTABLISHED);
-        self.open_now = open.count();
+        let rows = rows();
+        let held = |row: &&Row| [ESTABLISHED, CLOSE_WAIT].contains(&row.state);
+        let ours = rows.iter().filter(|row| row.local == addr).filter(held);
+        self.ever.extend(ours.map(|row| row.remote));
+        let theirs = rows.iter().filter(|row| row.remote == addr);
+        let open: Vec<&Row> = theirs.filter(|row| row.state == ESTABLISHED).collect();
+        self.ever.extend(open.iter().map(|row| row.local));
+        self.open_now = open.len();
         self.most_at_once = self.most_at_once.max(self.open_now);
     }
 }

@@ -9,7 +9,7 @@ use crate::wait::wait_until;
 use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -169,6 +169,21 @@ impl Book {
             ..self.counts
         }
     }
+
+    /// The open connections whose other end is open too, by the kernel's table.
+    fn held(&self) -> usize {
+        let rows = tcptable::rows();
+        let open = rows.iter().filter(|row| row.state == tcptable::ESTABLISHED);
+        let ends: HashSet<_> = open.map(|row| (row.local, row.remote)).collect();
+        let pair = |guest: &Guest| {
+            Some((
+                guest.stream.peer_addr().ok()?,
+                guest.stream.local_addr().ok()?,
+            ))
+        };
+        let pairs = self.open.values().filter_map(pair);
+        pairs.filter(|pair| ends.contains(pair)).count()
+    }
 }
 
 /// A listener with its threads. Dropping it ends them.
@@ -232,7 +247,12 @@ fn enter(book: &Mutex<Book>, stream: TcpStream) -> Option<Guest> {
         stream: Arc::new(stream),
     };
     book.open.insert(guest.number, guest.clone());
-    book.counts.most_at_once = book.counts.most_at_once.max(book.counts().open_now);
+    // Asked twice, because the second question costs more: a FIN may still be on its way when the relay, on another
+    // core, has connected anew. Its own end changed with its `close`.
+    if book.counts().open_now > book.counts.most_at_once {
+        let held = book.held();
+        book.counts.most_at_once = book.counts.most_at_once.max(held);
+    }
     Some(guest)
 }
 
@@ -293,7 +313,7 @@ mod tests {
         door.wait_opened(2, SOON);
         assert_eq!((door.open_now(), door.closed_by_peer()), (2, 0));
         drop(one);
-        assert_eq!(door.open_now(), 1, "a close is seen at once");
+        wait_until("the first close", SOON, || door.open_now() == 1);
         let _three = TcpStream::connect(door.addr()).unwrap();
         door.wait_opened(3, SOON);
         assert_eq!((door.most_at_once(), door.closed_by_peer()), (2, 1));
