@@ -6,6 +6,7 @@
 
 use crate::client::{Client, Refused, Reply};
 use crate::process::Process;
+use crate::settings::Settings;
 use crate::street::Street;
 use crate::wait::{SOON, wait_until};
 use parking_lot::Mutex;
@@ -19,41 +20,6 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// Everything a test waits for in the relay is short here; a test that is about one of these sets it.
-const DEFAULTS: &str = r#"
-hostname = "relay.test"
-[listen]
-smtp = ["127.0.0.1:0"]
-[delivery]
-workers = 16
-connections_per_destination = 2
-connections_per_address = 2
-[retry]
-delays = ["1s"]
-site_first = "1s"
-site_max = "2s"
-jitter = 0
-[timeouts]
-connect = "1s"
-banner = "1s"
-ehlo = "1s"
-starttls = "1s"
-mail = "1s"
-rcpt = "1s"
-data = "1s"
-block = "1s"
-dot = "1s"
-rset = "1s"
-quit = "1s"
-session = "10s"
-client = "10s"
-patience = "1s"
-shutdown = "2s"
-[dns]
-timeout = "500ms"
-attempts = 2
-"#;
-
 /// How much of the log a failure shows.
 const TAIL: usize = 60;
 
@@ -66,7 +32,8 @@ struct Relay {
 pub struct House {
     dir: Option<TempDir>,
     street: Street,
-    config: Mutex<toml::Table>,
+    settings: Mutex<Settings>,
+    program: PathBuf,
     env: Vec<(String, String)>,
     relay: Mutex<Option<Relay>>,
     runs: AtomicUsize,
@@ -82,7 +49,8 @@ impl House {
         let house = House {
             dir: Some(dir),
             street,
-            config: Mutex::new(DEFAULTS.parse().unwrap()),
+            settings: Mutex::new(Settings::default()),
+            program: env!("CARGO_BIN_EXE_sendoff").into(),
             env: vec![("RUST_LOG".to_string(), "info".to_string())],
             relay: Mutex::new(None),
             runs: AtomicUsize::new(0),
@@ -102,7 +70,7 @@ impl House {
     /// Sets a dotted key: `set("timeouts.banner", "\"2s\"")`. A value that is no TOML is taken as a string, so `"2s"`
     /// will do as well.
     pub fn set(self, key: &str, value: impl Display) -> House {
-        self.put(key, &value.to_string());
+        self.settings.lock().put(key, &value.to_string());
         self
     }
 
@@ -114,6 +82,12 @@ impl House {
     /// An environment variable for the relay. `RUST_LOG` is `info` unless set.
     pub fn env(mut self, name: &str, value: &str) -> House {
         self.env.push((name.to_string(), value.to_string()));
+        self
+    }
+
+    /// Another program in place of the relay that was built with this test: an older one, for upgrades.
+    pub fn program(mut self, program: &Path) -> House {
+        self.program = program.to_path_buf();
         self
     }
 
@@ -152,33 +126,22 @@ impl House {
     fn ready(&self) -> Option<String> {
         let out = std::fs::read_to_string(self.path().join("relay.out")).ok()?;
         // A line is only there with its end.
-        let lines = out.split_inclusive('\n').filter(|l| l.ends_with('\n'));
-        lines
-            .map(str::trim_end)
-            .find(|line| line.starts_with("ready"))
-            .map(str::to_string)
+        let mut lines = out
+            .split_inclusive('\n')
+            .filter_map(|line| line.strip_suffix('\n'));
+        Some(lines.find(|line| line.starts_with("ready"))?.to_string())
     }
 
     /// Changes the config file of a running house, for `hup` or the next start.
     pub fn rewrite(&self, key: &str, value: impl Display) {
-        self.put(key, &value.to_string());
+        self.settings.lock().put(key, &value.to_string());
         self.write_config();
     }
 
-    fn put(&self, key: &str, value: &str) {
-        let read = |value: &str| format!("{key} = {value}").parse::<toml::Table>();
-        let quoted = || toml::Value::String(value.to_string()).to_string();
-        let change = read(value).or_else(|_| read(&quoted()));
-        let change = change.unwrap_or_else(|e| panic!("{key}: {e}"));
-        merge(&mut self.config.lock(), change);
-    }
-
     fn write_config(&self) {
-        let text = toml::to_string(&*self.config.lock()).unwrap();
+        let text = self.settings.lock().to_toml();
         std::fs::write(self.config_file(), text).unwrap();
     }
-
-    // The places.
 
     /// The directory of this house.
     pub fn path(&self) -> &Path {
@@ -194,8 +157,6 @@ impl House {
     pub fn spool(&self) -> PathBuf {
         self.path().join("spool")
     }
-
-    // The relay's door.
 
     /// Where the relay listens.
     #[track_caller]
@@ -219,11 +180,9 @@ impl House {
         Ok(reply)
     }
 
-    // The operator.
-
     /// `sendoff ARGS --config FILE`, with this house's environment, not started yet.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sendoff"));
+        let mut command = Command::new(&self.program);
         command.args(args).arg("--config").arg(self.config_file());
         let env = self.env.iter().map(|(name, value)| (name, value));
         command.envs(env).current_dir(self.path());
@@ -299,8 +258,6 @@ impl House {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
-
-    // The process.
 
     /// The process number of the relay.
     #[track_caller]
@@ -389,12 +346,56 @@ impl Drop for House {
     }
 }
 
-/// Puts the change over the table, key by key.
-fn merge(into: &mut toml::Table, change: toml::Table) {
-    for (key, value) in change {
-        match (into.get_mut(&key), value) {
-            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
-            (_, value) => drop(into.insert(key, value)),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A house whose relay is a shell script: what is tested here is the house.
+    fn shell(serve: &str) -> House {
+        let house = House::new();
+        let program = house.path().join("relay.sh");
+        let text = format!(
+            "#!/bin/sh\nif [ $1 = serve ]; then\n{serve}\nfi\necho '{{\"args\": \"'$1 $2 $3'\"}}'\ncat >&2\n"
+        );
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        house.program(&program)
+    }
+
+    const READY: &str = "echo started $RUST_LOG >&2; echo ready smtp=127.0.0.1:25 spool=x\n\
+        trap 'exit 7' TERM; trap 'echo hup >&2' HUP; while :; do sleep 0.01; done";
+
+    #[test]
+    fn a_relay_is_started_signalled_and_started_again() {
+        let house = shell(READY).env("RUST_LOG", "debug").start();
+        assert_eq!(house.smtp_addr().port(), 25);
+        assert_eq!(house.wait_log("started"), "started debug");
+        house.hup();
+        house.wait_log("hup");
+        assert_eq!(house.terminate().code(), Some(7));
+        assert!(!house.is_running());
+        house.start_again();
+        let first = house.pid();
+        house.restart();
+        assert_ne!(house.pid(), first);
+        assert_eq!(house.kill9().code(), None);
+        assert_eq!(house.log().matches("started").count(), 3);
+    }
+
+    #[test]
+    fn a_command_is_given_the_config_and_the_input() {
+        let house = shell(READY).set("timeouts.banner", "7s");
+        let output = house.run_with(&["send"], b"a message");
+        assert!(output.status.success() && output.stderr == b"a message");
+        assert_eq!(house.queue()["args"], "queue --json --config");
+        let config = std::fs::read_to_string(house.config_file()).unwrap();
+        assert!(config.contains("banner = \"7s\""), "{config}");
+    }
+
+    #[test]
+    #[should_panic(expected = "the end, exit status: 3")]
+    fn a_relay_that_does_not_start_is_told_at_once() {
+        shell("exit 3").start();
     }
 }

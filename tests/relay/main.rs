@@ -22,6 +22,7 @@ mod client;
 mod house;
 mod peer;
 mod process;
+mod settings;
 mod street;
 mod tools;
 mod wait;
