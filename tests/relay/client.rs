@@ -71,10 +71,7 @@ impl Client {
         let stream = TcpStream::connect_timeout(&addr, limit)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(limit))?;
-        Ok(Client {
-            reader: BufReader::new(stream),
-            limit,
-        })
+        Ok(Client { reader: BufReader::new(stream), limit })
     }
 
     /// Connects, reads the banner and says EHLO.
@@ -137,10 +134,7 @@ impl Client {
             match self.line(end) {
                 Ok(_) => {}
                 Err(error) => {
-                    return !matches!(
-                        error.kind(),
-                        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-                    );
+                    return !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
                 }
             }
         }
@@ -205,11 +199,7 @@ fn on_the_wire(body: &str) -> Vec<u8> {
 }
 
 fn positive(reply: Reply) -> Result<Reply, Refused> {
-    if reply.is_positive() {
-        Ok(reply)
-    } else {
-        Err(Refused::Said(reply))
-    }
+    if reply.is_positive() { Ok(reply) } else { Err(Refused::Said(reply)) }
 }
 
 #[test]

@@ -126,9 +126,7 @@ impl House {
     fn ready(&self) -> Option<String> {
         let out = std::fs::read_to_string(self.path().join("relay.out")).ok()?;
         // A line is only there with its end.
-        let mut lines = out
-            .split_inclusive('\n')
-            .filter_map(|line| line.strip_suffix('\n'));
+        let mut lines = out.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
         Some(lines.find(|line| line.starts_with("ready"))?.to_string())
     }
 
@@ -221,8 +219,7 @@ impl House {
         let args = [args, &["--json"]].concat();
         let output = self.run(&args);
         assert!(output.status.success(), "sendoff {args:?}: {output:?}");
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{args:?}: {e}: {output:?}"))
     }
 
     /// `sendoff queue --json`.
@@ -268,9 +265,7 @@ impl House {
     /// True until the relay's process has ended.
     pub fn is_running(&self) -> bool {
         let mut relay = self.relay.lock();
-        relay
-            .as_mut()
-            .is_some_and(|relay| relay.process.ended().is_none())
+        relay.as_mut().is_some_and(|relay| relay.process.ended().is_none())
     }
 
     /// SIGTERM, and the status with which the relay ended.
@@ -337,10 +332,7 @@ impl Drop for House {
         if std::thread::panicking() {
             let tail = self.tail();
             if let Some(dir) = self.dir.take() {
-                eprintln!(
-                    "kept {}; the end of relay.log:\n{tail}",
-                    dir.keep().display()
-                );
+                eprintln!("kept {}; the end of relay.log:\n{tail}", dir.keep().display());
             }
         }
     }
@@ -394,8 +386,12 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the end, exit status: 3")]
-    fn a_relay_that_does_not_start_is_told_at_once() {
-        shell("exit 3").start();
+    fn a_relay_that_does_not_start_is_told_at_once_and_its_directory_kept() {
+        let house = shell("exit 3");
+        let dir = house.path().to_path_buf();
+        let started = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(house.start())));
+        let words = *started.unwrap_err().downcast::<String>().unwrap();
+        assert!(words.contains("the end, exit status: 3"), "{words}");
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -8,15 +8,8 @@
     clippy::disallowed_methods,
     reason = "a test is the outside world: it has clocks, sockets and waits of its own"
 )]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "in a test a panic is the verdict"
-)]
-#![allow(
-    dead_code,
-    reason = "the harness is a language: not every word is used by a test every day"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the verdict")]
+#![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
 mod client;
 mod house;

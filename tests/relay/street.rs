@@ -20,12 +20,7 @@ pub fn next_ip() -> Ipv4Addr {
     assert!(count < ROOM, "out of loopback addresses");
     let place = (pid / 250).wrapping_mul(1021).wrapping_add(count) % ROOM;
     let octet = |n: u32| u8::try_from(n).unwrap();
-    Ipv4Addr::new(
-        127,
-        octet(1 + pid % 250),
-        octet(place / 254),
-        octet(1 + place % 254),
-    )
+    Ipv4Addr::new(127, octet(1 + pid % 250), octet(place / 254), octet(1 + place % 254))
 }
 
 /// One port, as many addresses as are asked for, and the nameserver that knows them.
@@ -39,10 +34,7 @@ impl Street {
     /// A street whose port is free now: at a fresh address and, since the kernel looks, at the wildcard too.
     pub fn new() -> Street {
         let probe = TcpListener::bind(SocketAddr::from((next_ip(), 0))).unwrap();
-        Street {
-            port: probe.local_addr().unwrap().port(),
-            ns: Nameserver::start(),
-        }
+        Street { port: probe.local_addr().unwrap().port(), ns: Nameserver::start() }
     }
 
     /// The port all peers of this street listen on.

@@ -26,9 +26,7 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // A daemon's directory is not in everybody's PATH.
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    let found = places
-        .map(|place| place.join(name))
-        .find(|file| file.is_file());
+    let found = places.map(|place| place.join(name)).find(|file| file.is_file());
     if found.is_none() {
         skipped(name);
     }
@@ -39,10 +37,7 @@ fn skipped(name: &str) {
     let other = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = other.map_or(name, |(_, package)| *package);
     // Not `eprintln!`, which the test runner keeps to itself when the test passes.
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: {name} is not installed (apt-get install {package})"
-    );
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {name} is not installed (apt-get install {package})");
 }
 
 /// Runs a program to its end, bounded, and gives what it printed.
@@ -54,11 +49,7 @@ pub fn run(command: &mut Command) -> Output {
     command.stdout(File::create(&out).unwrap());
     command.stderr(File::create(&err).unwrap());
     let status = Process::start(command).wait_end(&format!("{command:?}"));
-    Output {
-        status,
-        stdout: std::fs::read(out).unwrap(),
-        stderr: std::fs::read(err).unwrap(),
-    }
+    Output { status, stdout: std::fs::read(out).unwrap(), stderr: std::fs::read(err).unwrap() }
 }
 
 /// Another program's SMTP server, at an address; killed when dropped.
@@ -139,11 +130,7 @@ impl FarSide {
     pub fn wait_output(&self, words: &str) -> String {
         wait_until(&format!("{words:?} in the output"), SOON, || {
             let output = self.output();
-            if output.contains(words) {
-                Ok(output)
-            } else {
-                Err(output)
-            }
+            if output.contains(words) { Ok(output) } else { Err(output) }
         })
     }
 
@@ -177,11 +164,7 @@ mod tests {
 
     fn send(addr: SocketAddr) {
         let mut client = Client::greet(addr).unwrap();
-        let reply = client.send(
-            "a@client.test",
-            &["b@far.test"],
-            "Subject: hello\n\nthe end\n",
-        );
+        let reply = client.send("a@client.test", &["b@far.test"], "Subject: hello\n\nthe end\n");
         assert_eq!(reply.unwrap().code, 250);
         client.ask("QUIT").unwrap();
     }
@@ -214,9 +197,7 @@ mod tests {
         let sink = Sink::start(Street::new().addr());
         let server = sink.addr().to_string();
         let mut command = Command::new(swaks);
-        command.args([
-            "--server", &server, "--from", "a@b.test", "--to", "c@d.test",
-        ]);
+        command.args(["--server", &server, "--from", "a@b.test", "--to", "c@d.test"]);
         let output = run(&mut command);
         assert!(output.status.success(), "{output:?}");
         assert_eq!(sink.wait_for(1, SOON)[0].forward_paths, ["c@d.test"]);

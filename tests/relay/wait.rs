@@ -62,10 +62,7 @@ pub fn hold_for<F: Fact>(what: &str, span: Duration, mut fact: impl FnMut() -> F
     let start = Instant::now();
     while start.elapsed() < span {
         if let Err(seen) = fact().seen() {
-            panic!(
-                "{what} held for {:?} of {span:?}; then saw: {seen}",
-                start.elapsed()
-            );
+            panic!("{what} held for {:?} of {span:?}; then saw: {seen}", start.elapsed());
         }
         pause(STEP);
     }
@@ -89,11 +86,7 @@ fn a_fact_that_comes_is_given_back() {
 #[test]
 #[should_panic(expected = "last saw: 7 of 8")]
 fn a_time_out_says_what_it_last_saw() {
-    wait_until(
-        "eight",
-        Duration::from_millis(20),
-        || -> Result<(), String> { Err("7 of 8".to_string()) },
-    );
+    wait_until("eight", Duration::from_millis(20), || -> Result<(), String> { Err("7 of 8".to_string()) });
 }
 
 #[test]

@@ -22,9 +22,7 @@ const BACKLOG: i32 = 4096;
 fn listen(addr: SocketAddr, backlog: i32) -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_reuse_address(true).unwrap();
-    socket
-        .bind(&addr.into())
-        .unwrap_or_else(|e| panic!("bind {addr}: {e}"));
+    socket.bind(&addr.into()).unwrap_or_else(|e| panic!("bind {addr}: {e}"));
     socket.listen(backlog).unwrap();
     socket
 }
@@ -83,13 +81,7 @@ impl Blackhole {
                 }
             })
         };
-        Blackhole {
-            addr,
-            _socket: socket,
-            seen,
-            stopping,
-            watching: Some(watching),
-        }
+        Blackhole { addr, _socket: socket, seen, stopping, watching: Some(watching) }
     }
 
     fn look(&self) -> MutexGuard<'_, Seen> {
@@ -148,11 +140,7 @@ impl Full {
                 Err(_) => Ok(()),
             }
         });
-        Full {
-            addr,
-            _socket: socket,
-            _filling: filling,
-        }
+        Full { addr, _socket: socket, _filling: filling }
     }
 
     /// Where it does not accept.
@@ -176,12 +164,7 @@ mod tests {
         let two = Client::connect(hole.addr()).unwrap();
         one.set_limit(Duration::from_millis(50));
         assert!(one.say("EHLO x").is_ok() && one.hear().is_err());
-        let open = Counts {
-            opened: 2,
-            open_now: 2,
-            most_at_once: 2,
-            closed_by_them: 0,
-        };
+        let open = Counts { opened: 2, open_now: 2, most_at_once: 2, closed_by_them: 0 };
         assert_eq!(hole.counts(), open);
         drop(two);
         hole.wait_opened(2, SOON);

@@ -128,11 +128,7 @@ impl Talk<'_> {
         if declared.is_some_and(|bytes| bytes.parse().is_ok_and(|bytes: usize| bytes > size)) {
             return self.say("552 5.3.4 too big");
         }
-        self.mail = Some(Mail {
-            reverse_path,
-            params,
-            forward_paths: Vec::new(),
-        });
+        self.mail = Some(Mail { reverse_path, params, forward_paths: Vec::new() });
         self.say("250 2.1.0 ok")
     }
 
@@ -142,9 +138,7 @@ impl Talk<'_> {
             return self.say("501 5.5.4 syntax");
         };
         let key = forward_path.to_lowercase();
-        let (refusal, max) = self
-            .host
-            .with(|m| (m.refused.get(&key).cloned(), m.max_rcpt));
+        let (refusal, max) = self.host.with(|m| (m.refused.get(&key).cloned(), m.max_rcpt));
         // No violation: with pipelining, RCPT may follow a MAIL that was refused.
         let Some(mail) = &mut self.mail else {
             return self.say("503 5.5.1 MAIL first");
@@ -160,10 +154,7 @@ impl Talk<'_> {
     }
 
     fn data(&mut self) -> Step<()> {
-        let none = self
-            .mail
-            .as_ref()
-            .is_none_or(|mail| mail.forward_paths.is_empty());
+        let none = self.mail.as_ref().is_none_or(|mail| mail.forward_paths.is_empty());
         if none {
             return self.say("554 5.5.1 no valid recipients");
         }
@@ -219,15 +210,8 @@ impl Talk<'_> {
     fn command(&mut self) -> Step<Option<String>> {
         let line = self.line(COMMAND_LINE)?;
         let Some(text) = line.strip_suffix(b"\r\n") else {
-            let what = if line.len() < COMMAND_LINE {
-                "a bare LF ends"
-            } else {
-                "over 512 octets:"
-            };
-            self.violation(format!(
-                "{what} the command {:?}",
-                String::from_utf8_lossy(&line)
-            ));
+            let what = if line.len() < COMMAND_LINE { "a bare LF ends" } else { "over 512 octets:" };
+            self.violation(format!("{what} the command {:?}", String::from_utf8_lossy(&line)));
             self.say("500 5.5.2 no command line")?;
             return Ok(None);
         };
@@ -240,10 +224,7 @@ impl Talk<'_> {
     /// Bytes to the next line feed, at most `max`.
     fn line(&mut self, max: usize) -> Step<Vec<u8>> {
         let mut line = Vec::new();
-        self.reader
-            .by_ref()
-            .take(max as u64)
-            .read_until(b'\n', &mut line)?;
+        self.reader.by_ref().take(max as u64).read_until(b'\n', &mut line)?;
         // Half a line is a relay that died, not one that broke the protocol.
         if line.len() < max && !line.ends_with(b"\n") {
             return Err(End::Theirs);
@@ -256,13 +237,9 @@ impl Talk<'_> {
             return;
         }
         if !self.pipelining {
-            self.violation(format!(
-                "pipelined after {verb}, where PIPELINING was not offered"
-            ));
+            self.violation(format!("pipelined after {verb}, where PIPELINING was not offered"));
         } else if ["EHLO", "HELO", "DATA", "QUIT", "NOOP"].contains(&verb) {
-            self.violation(format!(
-                "pipelined after {verb}, which must end its group (RFC 2920, 3.1)"
-            ));
+            self.violation(format!("pipelined after {verb}, which must end its group (RFC 2920, 3.1)"));
         }
     }
 
@@ -270,8 +247,7 @@ impl Talk<'_> {
     fn has_more(&self) -> bool {
         let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         let mut byte = [0_u8];
-        !self.reader.buffer().is_empty()
-            || matches!(recv(self.guest.stream(), &mut byte, peek), Ok((_, 1..)))
+        !self.reader.buffer().is_empty() || matches!(recv(self.guest.stream(), &mut byte, peek), Ok((_, 1..)))
     }
 
     /// The reply the host was told to give to this verb.

@@ -18,15 +18,8 @@ pub const NXDOMAIN: u8 = 3;
 
 /// The record type in letters, or its number.
 pub fn type_name(kind: u16) -> String {
-    let known = [
-        (A, "A"),
-        (CNAME, "CNAME"),
-        (SOA, "SOA"),
-        (MX, "MX"),
-        (AAAA, "AAAA"),
-        (16, "TXT"),
-        (52, "TLSA"),
-    ];
+    let known =
+        [(A, "A"), (CNAME, "CNAME"), (SOA, "SOA"), (MX, "MX"), (AAAA, "AAAA"), (16, "TXT"), (52, "TLSA")];
     let found = known.iter().find(|(number, _)| *number == kind);
     found.map_or_else(|| format!("TYPE{kind}"), |(_, name)| (*name).to_string())
 }
@@ -48,12 +41,7 @@ pub struct Question {
 impl Question {
     /// Reads a query with one question; none for anything else.
     pub fn parse(message: &[u8]) -> Option<Question> {
-        let short = |at: usize| {
-            Some(u16::from_be_bytes([
-                *message.get(at)?,
-                *message.get(at + 1)?,
-            ]))
-        };
+        let short = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
         let is_query = message.get(2)? & 0xf8 == 0;
         if !is_query || short(4)? != 1 {
             return None;
@@ -140,9 +128,8 @@ impl Answer {
 /// A name on the wire; the root for an empty one or a dot.
 pub fn name(text: &str) -> Vec<u8> {
     let labels = text.split('.').filter(|label| !label.is_empty());
-    let mut out: Vec<u8> = labels
-        .flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat())
-        .collect();
+    let mut out: Vec<u8> =
+        labels.flat_map(|label| [&[u8::try_from(label.len()).unwrap()], label.as_bytes()].concat()).collect();
     out.push(0);
     out
 }
@@ -180,12 +167,7 @@ fn a_question_is_read_and_answered() {
     assert_eq!((question.name.as_str(), question.kind), ("mx.test", MX));
     assert_eq!(question.udp_size(), 1232);
     let answer = Answer {
-        records: vec![Record {
-            owner: "mx.test".to_string(),
-            kind: MX,
-            ttl: 7,
-            rdata: mx(10, "a.b"),
-        }],
+        records: vec![Record { owner: "mx.test".to_string(), kind: MX, ttl: 7, rdata: mx(10, "a.b") }],
         ..Answer::default()
     };
     let bytes = answer.to_bytes(&question);
@@ -194,8 +176,5 @@ fn a_question_is_read_and_answered() {
         \0\0\x29\x04\xd0\0\0\0\0\0\0";
     assert_eq!(bytes, expected);
     assert!(Question::parse(&query[..20]).is_none());
-    assert!(
-        Question::parse(&bytes).is_none(),
-        "an answer is no question"
-    );
+    assert!(Question::parse(&bytes).is_none(), "an answer is no question");
 }

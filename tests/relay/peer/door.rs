@@ -62,9 +62,7 @@ pub trait Peer {
     fn wait_alone(&self, limit: Duration) {
         wait_until("no connection at the peer", limit, || {
             let counts = self.counts();
-            (counts.open_now == 0)
-                .then_some(())
-                .ok_or_else(|| format!("{counts:?}"))
+            (counts.open_now == 0).then_some(()).ok_or_else(|| format!("{counts:?}"))
         });
     }
     /// Waits until `count` connections have been opened since the start.
@@ -72,9 +70,7 @@ pub trait Peer {
     fn wait_opened(&self, count: usize, limit: Duration) {
         wait_until("connections at the peer", limit, || {
             let counts = self.counts();
-            (counts.opened >= count)
-                .then_some(())
-                .ok_or_else(|| format!("{counts:?}, not {count}"))
+            (counts.opened >= count).then_some(()).ok_or_else(|| format!("{counts:?}, not {count}"))
         });
     }
 }
@@ -146,9 +142,9 @@ impl Guest {
         let (Ok(local), Ok(remote)) = (self.stream.local_addr(), self.stream.peer_addr()) else {
             return true;
         };
-        !tcptable::rows().iter().any(|row| {
-            row.local == remote && row.remote == local && row.state == tcptable::ESTABLISHED
-        })
+        !tcptable::rows()
+            .iter()
+            .any(|row| row.local == remote && row.remote == local && row.state == tcptable::ESTABLISHED)
     }
 }
 
@@ -175,12 +171,7 @@ impl Book {
         let rows = tcptable::rows();
         let open = rows.iter().filter(|row| row.state == tcptable::ESTABLISHED);
         let ends: HashSet<_> = open.map(|row| (row.local, row.remote)).collect();
-        let pair = |guest: &Guest| {
-            Some((
-                guest.stream.peer_addr().ok()?,
-                guest.stream.local_addr().ok()?,
-            ))
-        };
+        let pair = |guest: &Guest| Some((guest.stream.peer_addr().ok()?, guest.stream.local_addr().ok()?));
         let pairs = self.open.values().filter_map(pair);
         pairs.filter(|pair| ends.contains(pair)).count()
     }
@@ -226,12 +217,7 @@ impl Door {
             };
             std::thread::spawn(accept)
         };
-        Door {
-            addr: listener.local_addr().unwrap(),
-            listener,
-            book,
-            accepting: Some(accepting),
-        }
+        Door { addr: listener.local_addr().unwrap(), listener, book, accepting: Some(accepting) }
     }
 }
 
@@ -242,10 +228,7 @@ fn enter(book: &Mutex<Book>, stream: TcpStream) -> Option<Guest> {
     }
     let _ = stream.set_nodelay(true);
     book.counts.opened += 1;
-    let guest = Guest {
-        number: book.counts.opened,
-        stream: Arc::new(stream),
-    };
+    let guest = Guest { number: book.counts.opened, stream: Arc::new(stream) };
     book.open.insert(guest.number, guest.clone());
     // Asked twice, because the second question costs more: a FIN may still be on its way when the relay, on another
     // core, has connected anew. Its own end changed with its `close`.

@@ -42,8 +42,7 @@ impl Message {
         let head = head.replace("\r\n\t", " ");
         head.split("\r\n").find_map(|field| {
             let (key, value) = field.split_once(':')?;
-            key.eq_ignore_ascii_case(name)
-                .then(|| value.trim().to_string())
+            key.eq_ignore_ascii_case(name).then(|| value.trim().to_string())
         })
     }
 }

@@ -3,10 +3,7 @@
 //! Every peer counts its connections at its own end, which is where a limit of the relay must be true, and ends with
 //! its `Drop`: the listener closes, the open sockets are shut down, the threads return.
 
-#![allow(
-    unused_imports,
-    reason = "what the peers give is named here also where no test writes the name yet"
-)]
+#![allow(unused_imports, reason = "what the peers give is named here also where no test writes the name yet")]
 
 mod blackhole;
 mod conversation;

@@ -36,22 +36,14 @@ impl Nameserver {
         let addr = socket.local_addr().unwrap();
         let tcp = {
             let zones = zones.clone();
-            Door::open(addr, move |guest| {
-                over_tcp(&zones, guest).unwrap_or_else(End::from)
-            })
+            Door::open(addr, move |guest| over_tcp(&zones, guest).unwrap_or_else(End::from))
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let udp = {
             let (zones, stopping) = (zones.clone(), stopping.clone());
             std::thread::spawn(move || over_udp(&zones, &socket, &stopping))
         };
-        Nameserver {
-            addr,
-            zones,
-            _tcp: tcp,
-            stopping,
-            udp: Some(udp),
-        }
+        Nameserver { addr, zones, _tcp: tcp, stopping, udp: Some(udp) }
     }
 
     /// Where it listens, over UDP and TCP.
@@ -304,20 +296,11 @@ mod tests {
         let truth = ask_tcp(&ns, &query);
         let flags = |answer: &[u8]| (answer[2] & 2 != 0, answer[3] & 15);
         ns.servfail("a.test");
-        assert_eq!(
-            flags(&ask_udp(&ns, &query).unwrap()),
-            (false, dns::SERVFAIL)
-        );
+        assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (false, dns::SERVFAIL));
         ns.nxdomain("*");
-        assert_eq!(
-            flags(&ask_udp(&ns, &query).unwrap()),
-            (false, dns::SERVFAIL)
-        );
+        assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (false, dns::SERVFAIL));
         ns.heal("a.test");
-        assert_eq!(
-            flags(&ask_udp(&ns, &query).unwrap()),
-            (false, dns::NXDOMAIN)
-        );
+        assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (false, dns::NXDOMAIN));
         ns.truncate("a.test");
         assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (true, 0));
         assert_eq!(ask_tcp(&ns, &query), truth);
@@ -329,10 +312,7 @@ mod tests {
         assert_eq!(ask_udp(&ns, &query), None);
         ns.clear("a.test");
         ns.heal("*");
-        assert_eq!(
-            flags(&ask_udp(&ns, &query).unwrap()),
-            (false, dns::NXDOMAIN)
-        );
+        assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (false, dns::NXDOMAIN));
     }
 
     #[test]

@@ -119,11 +119,7 @@ fn visit(stage: &Mutex<Stage>, good: &Host, guest: &Guest) -> End {
     if hostile.is_some_and(|count| guest.number > count) {
         return conversation::serve(good, guest);
     }
-    let mut play = Play {
-        stage,
-        guest,
-        reader: BufReader::new(guest.stream()),
-    };
+    let mut play = Play { stage, guest, reader: BufReader::new(guest.stream()) };
     match play.run(&steps) {
         Ok(end) | Err(end) => end,
     }
@@ -308,10 +304,7 @@ mod tests {
         client.send("", &["b@good.test"], "x").unwrap();
         assert_eq!(script.good().wait_for(1, SOON)[0].connection, 2);
         script.swap("say 220 hi\nsilence");
-        assert_eq!(
-            Client::connect(script.addr()).unwrap().hear().unwrap().code,
-            220
-        );
+        assert_eq!(Client::connect(script.addr()).unwrap().hear().unwrap().code, 220);
         assert_eq!(script.recover().count(), 1);
         assert!(Client::greet(script.addr()).is_ok());
     }

@@ -72,21 +72,13 @@ mod tests {
     #[test]
     fn a_message_is_kept_as_it_was() {
         let sink = sink();
-        send(
-            &sink,
-            &["b@good.test", "c@good.test"],
-            "Subject: a\n b\n\n.dot\n",
-        )
-        .unwrap();
+        send(&sink, &["b@good.test", "c@good.test"], "Subject: a\n b\n\n.dot\n").unwrap();
         let message = sink.wait_for(1, SOON).remove(0);
         assert_eq!(message.reverse_path, "a@client.test");
         assert_eq!(message.forward_paths, ["b@good.test", "c@good.test"]);
         assert_eq!(message.text(), "Subject: a\r\n b\r\n\r\n.dot\r\n");
         assert_eq!(message.header("subject").unwrap(), "a b");
-        assert_eq!(
-            (message.helo.as_str(), message.connection),
-            ("client.test", 1)
-        );
+        assert_eq!((message.helo.as_str(), message.connection), ("client.test", 1));
         sink.wait_alone(SOON);
         assert_eq!((sink.opened(), sink.closed_by_peer()), (1, 1));
     }

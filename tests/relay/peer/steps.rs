@@ -44,22 +44,16 @@ pub(super) enum Step {
 /// Parses a script; panics with the line that is not one.
 pub(super) fn parse(text: &str) -> Vec<Step> {
     let lines = text.lines().map(str::trim);
-    let lines: Vec<&str> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect();
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     // A label is no step, so its place is the number of steps before it.
     let place = |name: &str| {
         let label = |line: &&str| line.split_once(' ') == Some(("label", name));
         let at = lines.iter().position(label)?;
-        let steps = lines[..at]
-            .iter()
-            .filter(|line| !line.starts_with("label "));
+        let steps = lines[..at].iter().filter(|line| !line.starts_with("label "));
         Some(steps.count())
     };
     let steps = lines.iter().filter(|line| !line.starts_with("label "));
-    steps
-        .map(|line| step(line, place).unwrap_or_else(|| panic!("not a step: {line}")))
-        .collect()
+    steps.map(|line| step(line, place).unwrap_or_else(|| panic!("not a step: {line}"))).collect()
 }
 
 fn step(line: &str, place: impl Fn(&str) -> Option<usize>) -> Option<Step> {

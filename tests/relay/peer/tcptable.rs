@@ -44,9 +44,5 @@ fn address(text: &str) -> Option<SocketAddr> {
 fn a_listener_is_in_the_table() {
     let listener = std::net::TcpListener::bind(SocketAddr::from((crate::street::next_ip(), 0)));
     let addr = listener.as_ref().unwrap().local_addr().unwrap();
-    assert!(
-        rows()
-            .iter()
-            .any(|row| row.local == addr && row.state == 10)
-    );
+    assert!(rows().iter().any(|row| row.local == addr && row.state == 10));
 }

@@ -70,12 +70,7 @@ impl Zones {
             self.parents.insert(parent.to_string());
             rest = parent;
         }
-        let record = Record {
-            owner: owner.clone(),
-            kind,
-            ttl: self.ttl,
-            rdata,
-        };
+        let record = Record { owner: owner.clone(), kind, ttl: self.ttl, rdata };
         self.records.entry(owner).or_default().push(record);
     }
 
@@ -100,15 +95,9 @@ impl Zones {
                 let truth = self.truth(&question).to_bytes(&question);
                 return Verdict::SendLate(truth, *span);
             }
-            Some(Mood::Servfail) => Answer {
-                rcode: dns::SERVFAIL,
-                ..Answer::default()
-            },
+            Some(Mood::Servfail) => Answer { rcode: dns::SERVFAIL, ..Answer::default() },
             Some(Mood::Nxdomain) => self.nothing(&question.name, dns::NXDOMAIN),
-            Some(Mood::Truncate) => Answer {
-                truncated: !over_tcp,
-                ..self.truth(&question)
-            },
+            Some(Mood::Truncate) => Answer { truncated: !over_tcp, ..self.truth(&question) },
             None => self.truth(&question),
         };
         if !over_tcp && answer.to_bytes(&question).len() > question.udp_size() {
@@ -128,10 +117,7 @@ impl Zones {
             let Some(own) = self.records.get(&name) else {
                 let exists = self.parents.contains(&name);
                 let rcode = if exists { dns::NOERROR } else { dns::NXDOMAIN };
-                return Answer {
-                    records,
-                    ..self.nothing(&name, rcode)
-                };
+                return Answer { records, ..self.nothing(&name, rcode) };
             };
             let asked = own.iter().filter(|record| record.kind == question.kind);
             let before = records.len();
@@ -140,18 +126,12 @@ impl Zones {
                 break;
             }
             let Some(cname) = own.iter().find(|record| record.kind == dns::CNAME) else {
-                return Answer {
-                    records,
-                    ..self.nothing(&name, dns::NOERROR)
-                };
+                return Answer { records, ..self.nothing(&name, dns::NOERROR) };
             };
             records.push(cname.clone());
             name = target(&cname.rdata);
         }
-        Answer {
-            records,
-            ..Answer::default()
-        }
+        Answer { records, ..Answer::default() }
     }
 
     fn nothing(&self, name: &str, rcode: u8) -> Answer {
