@@ -103,8 +103,9 @@ impl Talk<'_> {
         if verb == "HELO" {
             return self.say("250 good.test");
         }
-        let mut lines = vec!["good.test".to_string(), format!("SIZE {size}")];
-        lines.extend(keywords);
+        let offer = |word: String| if word == "SIZE" { format!("SIZE {size}") } else { word };
+        let mut lines = vec!["good.test".to_string()];
+        lines.extend(keywords.into_iter().map(offer));
         let last = lines.pop().unwrap_or_default();
         let first: String = lines.iter().map(|line| format!("250-{line}\n")).collect();
         self.say(&format!("{first}250 {last}"))

@@ -63,7 +63,7 @@ pub(super) struct Manners {
 
 impl Default for Manners {
     fn default() -> Manners {
-        let keywords = ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"];
+        let keywords = ["PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"];
         Manners {
             banner: "220 good.test ESMTP".to_string(),
             keywords: keywords.map(str::to_string).to_vec(),

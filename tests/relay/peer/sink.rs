@@ -84,6 +84,23 @@ mod tests {
     }
 
     #[test]
+    fn it_offers_as_told() {
+        let sink = sink();
+        sink.size(7);
+        sink.without("8BITMIME");
+        let offered = || {
+            let mut client = Client::connect(sink.addr()).unwrap();
+            client.hear().unwrap();
+            client.ask("EHLO client.test").unwrap().lines
+        };
+        assert_eq!(offered(), ["good.test", "PIPELINING", "SIZE 7", "ENHANCEDSTATUSCODES"]);
+        for word in ["PIPELINING", "SIZE", "ENHANCEDSTATUSCODES"] {
+            sink.without(word);
+        }
+        assert_eq!(offered(), ["good.test"]);
+    }
+
+    #[test]
     fn it_refuses_as_told() {
         let sink = sink();
         let code = |to: &[&str]| send(&sink, to, "x\n").map_or_else(|e| e.code(), |r| r.code);
