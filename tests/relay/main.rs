@@ -1,0 +1,21 @@
+//! The relay from the outside: the real binary, real sockets on loopback, a real nameserver and real far sides.
+//!
+//! ONE integration binary, so that it links once. `house` is the relay and its directory, `street` the addresses it and
+//! its peers live at, `peer` the rest of the mail world, `wait` the only place that sleeps. Nothing here reads the
+//! relay's own code: what is asserted is what another host, or its operator, would see.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test is the outside world: it has clocks, sockets and waits of its own"
+)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the verdict")]
+#![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
+
+mod client;
+mod house;
+mod peer;
+mod process;
+mod settings;
+mod street;
+mod tools;
+mod wait;
