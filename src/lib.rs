@@ -1,10 +1,7 @@
 //! Sendoff: an outbound SMTP relay. Mail goes in, is safe on disk, and always leaves.
 
-<<<<<<< HEAD
-pub mod client;
-=======
 pub mod bounce;
->>>>>>> letters
+pub mod client;
 pub mod config;
 pub mod mail;
 pub mod net;
