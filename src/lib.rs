@@ -1,6 +1,7 @@
 //! Sendoff: an outbound SMTP relay. Mail goes in, is safe on disk, and always leaves.
 
 pub mod config;
+pub mod dns;
 pub mod mail;
 pub mod net;
 pub mod smtp;
