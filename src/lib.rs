@@ -3,6 +3,7 @@
 pub mod bounce;
 pub mod client;
 pub mod config;
+pub mod dns;
 pub mod mail;
 pub mod net;
 pub mod smtp;
