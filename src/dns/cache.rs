@@ -83,7 +83,7 @@ impl Cache {
         let mut kept = self.kept.lock();
         kept.put(entry);
         while kept.entries.len() > self.most
-            || (kept.octets > self.most * OCTETS_PER_ENTRY && kept.entries.len() > 1)
+            || (kept.octets > self.most.saturating_mul(OCTETS_PER_ENTRY) && kept.entries.len() > 1)
         {
             kept.evict(now);
         }
