@@ -3,4 +3,5 @@
 pub mod config;
 pub mod mail;
 pub mod smtp;
+pub mod spool;
 pub mod time;
