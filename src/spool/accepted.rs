@@ -128,9 +128,10 @@ impl Message {
 
 /// The proof that a message is on disk: made by the spool alone, after the sync. `250` needs it.
 ///
-/// ```compile_fail
-/// fn forge(id: sendoff::mail::QueueId) -> sendoff::spool::Accepted {
-///     sendoff::spool::Accepted { id, entries: Vec::new() } // the fields are private
+/// ```compile_fail,E0451
+/// use sendoff::{mail::{Envelope, QueueId}, spool::Accepted};
+/// fn forge(id: QueueId, envelope: std::sync::Arc<Envelope>) -> Accepted {
+///     Accepted { id, envelope, entries: Vec::new() } // the fields are private
 /// }
 /// ```
 /// ```

@@ -8,7 +8,7 @@ use super::SpoolError;
 use super::accepted::{Accepted, Content, Message};
 use super::files::BodyFile;
 use super::operation::{Accept, Operation};
-use super::spool::Spool;
+use super::store::Spool;
 use super::ticket::{Waited, ticket};
 use crate::mail::{Destination, Envelope, QueueId};
 use crate::time::{Deadline, clock};

@@ -7,7 +7,7 @@ use super::accepted::{Accepted, Content, Fresh, Message, NewMessage};
 use super::claims::{Claim, Key};
 use super::operation::{Letters, Operation, Settlement};
 use super::rows::{self, Readable};
-use super::spool::Spool;
+use super::store::Spool;
 use super::ticket::{Waited, ticket};
 use super::{Last, SpoolError};
 use crate::mail::{Body, Envelope, Failure, QueueId};
@@ -17,7 +17,7 @@ use crate::time::{Deadline, Unix, clock};
 /// A message claimed for one destination. Nobody else gets it meanwhile. Its Drop without [`Lease::settle`] returns it
 /// untouched: a deferral.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// fn twice(lease: sendoff::spool::Lease) -> (sendoff::spool::Lease, sendoff::spool::Lease) {
 ///     (lease.clone(), lease) // no message is worked twice
 /// }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::SpoolError;
 use super::records::{AttemptRecord, DestinationRecord, Listed, ListedRecipient};
 use super::rows::{self, Readable};
-use super::spool::Spool;
+use super::store::Spool;
 use crate::mail::{Destination, QueueId};
 use crate::smtp::EnhancedStatus;
 use crate::time::{Phase, Unix};

@@ -24,8 +24,8 @@ mod readers;
 mod records;
 mod rows;
 mod schema;
-mod spool;
 mod statements;
+mod store;
 mod take_up;
 #[cfg(test)]
 mod tests;
@@ -37,5 +37,5 @@ pub use draft::Draft;
 pub use error::SpoolError;
 pub use lease::{Lease, LeasedRecipient, Settled, Verdict};
 pub use records::{AttemptRecord, DestinationRecord, Last, Listed, ListedRecipient, Totals};
-pub use spool::Spool;
+pub use store::Spool;
 pub use take_up::{Entry, TakeUp};

@@ -132,3 +132,42 @@ impl Queue {
         self.kept.load(Ordering::Relaxed) + self.state.lock().operations.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::clock;
+
+    fn operation() -> Operation {
+        Operation::Remember(Vec::new())
+    }
+
+    #[test]
+    fn a_full_queue_refuses_accepts_and_takes_settlements() {
+        let queue = Queue::default();
+        for _ in 0..ROOM {
+            queue.put(operation(), clock::now()).unwrap();
+        }
+        assert!(matches!(queue.put(operation(), clock::now()), Err(SpoolError::Temporary(_))));
+        queue.force(operation()).unwrap();
+        assert_eq!(queue.burden(), ROOM + 1);
+        assert_eq!(queue.take(clock::now()).operations.len(), GROUP);
+        queue.put(operation(), clock::now()).unwrap();
+    }
+
+    #[test]
+    fn what_waits_is_taken_before_the_end() {
+        let queue = Queue::default();
+        for _ in 0..=GROUP {
+            queue.put(operation(), clock::now()).unwrap();
+        }
+        queue.stop();
+        assert_eq!(queue.put(operation(), clock::now()), Err(SpoolError::Closed));
+        let taken = queue.take(clock::now());
+        assert_eq!((taken.operations.len(), taken.stop), (GROUP, false));
+        let taken = queue.take(clock::now());
+        assert_eq!((taken.operations.len(), taken.stop), (1, true));
+        queue.close();
+        assert_eq!(queue.force(operation()), Err(SpoolError::Closed));
+    }
+}

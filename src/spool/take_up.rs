@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::SpoolError;
 use super::operation::Operation;
 use super::rows::{self, Readable};
-use super::spool::Spool;
+use super::store::Spool;
 use super::ticket::{Waited, ticket};
 use crate::mail::{Destination, QueueId};
 use crate::smtp::Host;

@@ -144,7 +144,10 @@ impl Running<'_> {
         }
         match self.transact(&operations) {
             Ok(effects) => self.succeed(operations, effects),
-            Err(Failed::Operation(_)) if operations.len() > 1 => self.one_by_one(operations),
+            // On a full disk there may be room for a small one.
+            Err(Failed::Operation(_) | Failed::Commit(SpoolError::Full)) if operations.len() > 1 => {
+                self.one_by_one(operations);
+            }
             Err(Failed::Operation(error) | Failed::Commit(error)) => {
                 log::error!("{} operations could not be written: {error}", operations.len());
                 operations.into_iter().for_each(|operation| self.fail(operation, &error));
@@ -171,7 +174,7 @@ impl Running<'_> {
                         log::error!("the spool cannot be written: {error}");
                     }
                     self.fail(operation, &error);
-                    // A full disk may still have room for a smaller one; another error of the disk will be there again.
+                    // Another error of the disk will be there the next time, and each try may take long.
                     refused = (error != SpoolError::Full).then_some(error);
                 }
             }

@@ -122,7 +122,7 @@ fn hold(spool: &Spool) -> crossbeam_channel::Sender<()> {
     let (begin, begun) = crossbeam_channel::bounded(1);
     let act = Box::new(move |_: &rusqlite::Connection| {
         let _ = begin.try_send(());
-        drop(held.recv_timeout(LIMIT));
+        let _ = held.recv_timeout(LIMIT);
     });
     spool.queue.force(operation::Operation::Test(act)).unwrap();
     begun.recv_timeout(LIMIT).unwrap();

@@ -66,7 +66,8 @@ fn changed_routes_are_corrected_before_anything_is_claimed() {
     let smart = to("smtp://smart.example:587");
     let mut entries = Vec::new();
     spool.take_up(&|_| smart.clone(), &mut |entry| entries.push(entry.destination)).unwrap();
-    assert_eq!(entries, [smart.clone()]);
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0], smart);
     assert_eq!(spool.claim(id, &smart, None).unwrap().unwrap().recipients().len(), 2);
     assert!(spool.claim(id, &to("x.example"), None).unwrap().is_none());
 }
