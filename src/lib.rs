@@ -7,4 +7,5 @@ pub mod dns;
 pub mod mail;
 pub mod net;
 pub mod smtp;
+pub mod spool;
 pub mod time;

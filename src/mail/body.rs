@@ -24,13 +24,18 @@ impl MemoryBudget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// A body that stays in memory, or `None` when it does not fit in what is left: it is then read from the spool.
-    pub fn keep(self: &Arc<Self>, octets: Vec<u8>) -> Option<Body> {
+    /// A body that stays in memory.
+    ///
+    /// # Errors
+    /// The octets, when they do not fit in what is left: the body is then read from the spool.
+    pub fn keep(self: &Arc<Self>, octets: Vec<u8>) -> Result<Body, Vec<u8>> {
         let size = octets.len();
         let take = |used: usize| used.checked_add(size).filter(|sum| *sum <= self.most);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return Err(octets);
+        }
         let held = Held { octets, budget: Some(Arc::clone(self)) };
-        Some(Body::Memory(Arc::new(held)))
+        Ok(Body::Memory(Arc::new(held)))
     }
 }
 
@@ -135,7 +140,7 @@ mod tests {
     fn the_budget_is_given_back_when_the_last_reader_is_gone() {
         let budget = MemoryBudget::new(10);
         let first = budget.keep(vec![0; 6]).unwrap();
-        assert!(budget.keep(vec![0; 5]).is_none());
+        assert_eq!(budget.keep(vec![0; 5]).err(), Some(vec![0; 5]));
         let second = first.clone();
         drop(first);
         assert_eq!(budget.used(), 6);

@@ -1,0 +1,129 @@
+//! Large bodies: a file each, `body/<queue id>`.
+//!
+//! A file is on disk, and its name in the directory, before the row that names it commits. So a crash leaves at most a file
+//! without a row, which is removed at the next start; never a row without its file.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::SpoolError;
+use crate::mail::{Body, QueueId};
+
+/// The directory of body files.
+pub(super) struct Files {
+    path: PathBuf,
+    /// Kept open to be synced.
+    directory: File,
+}
+
+/// A body file whose row is not committed yet. Its Drop removes the file.
+pub(super) struct BodyFile {
+    files: Arc<Files>,
+    id: QueueId,
+    file: File,
+    size: u64,
+    keep: bool,
+}
+
+impl Files {
+    /// Opens `body/` below `path`, or makes it.
+    pub(super) fn open(path: &Path) -> Result<Files, SpoolError> {
+        let path = path.join("body");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        let directory = made.and_then(|()| File::open(&path));
+        let directory = directory.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
+        Ok(Files { path, directory })
+    }
+
+    fn name(&self, id: QueueId) -> PathBuf {
+        self.path.join(id.to_string())
+    }
+
+    /// A new, empty file (mode 0600); it must not exist.
+    pub(super) fn create(self: &Arc<Self>, id: QueueId) -> Result<BodyFile, SpoolError> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.name(id));
+        let file = file.map_err(|e| SpoolError::io("making a body file", &e))?;
+        Ok(BodyFile { files: Arc::clone(self), id, file, size: 0, keep: false })
+    }
+
+    /// The body of a message, which has `size` octets.
+    pub(super) fn body(&self, id: QueueId, size: u64) -> Result<Body, SpoolError> {
+        let corrupt = |text: String| SpoolError::Corrupt { id: Some(id), text };
+        let file = match File::open(self.name(id)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(corrupt("its body file is missing".into()));
+            }
+            Err(error) => return Err(SpoolError::io("opening a body file", &error)),
+        };
+        let found = file.metadata().map_err(|e| SpoolError::io("reading a body file", &e))?.len();
+        if found != size {
+            return Err(corrupt(format!("its body file has {found} octets instead of {size}")));
+        }
+        Ok(Body::File(Arc::new(file), size))
+    }
+
+    /// Removes a body file. Failing is no trouble: the next start removes it.
+    pub(super) fn remove(&self, id: QueueId) {
+        if let Err(error) = std::fs::remove_file(self.name(id)) {
+            log::warn!("removing the body file of {id}: {error}");
+        }
+    }
+
+    /// Removes every body file without a row, as `is_known` tells. What has another name is left alone.
+    pub(super) fn sweep(
+        &self,
+        is_known: &mut dyn FnMut(QueueId) -> Result<bool, SpoolError>,
+    ) -> Result<(), SpoolError> {
+        let failed =
+            |error: &std::io::Error| SpoolError::io(&format!("reading {}", self.path.display()), error);
+        for entry in std::fs::read_dir(&self.path).map_err(|e| failed(&e))? {
+            let name = entry.map_err(|e| failed(&e))?.file_name();
+            match name.to_str().and_then(QueueId::parse) {
+                Some(id) if is_known(id)? => {}
+                Some(id) => {
+                    log::info!("removing the body file of {id}, which was never accepted or is gone");
+                    self.remove(id);
+                }
+                None => log::warn!("{}: what is this?", self.path.join(name).display()),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BodyFile {
+    /// Appends octets.
+    pub(super) fn write(&mut self, octets: &[u8]) -> Result<(), SpoolError> {
+        self.file.write_all(octets).map_err(|e| SpoolError::io("writing a body file", &e))?;
+        self.size += octets.len() as u64;
+        Ok(())
+    }
+
+    /// The file and its name are on disk when this returns.
+    pub(super) fn sync(&self) -> Result<(), SpoolError> {
+        let synced = self.file.sync_all().and_then(|()| self.files.directory.sync_all());
+        synced.map_err(|e| SpoolError::io("syncing a body file", &e))
+    }
+
+    /// How many octets have been written.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Its row is committed: the file stays.
+    pub(super) fn keep(&mut self) {
+        self.keep = true;
+    }
+}
+
+impl Drop for BodyFile {
+    fn drop(&mut self) {
+        if !self.keep {
+            self.files.remove(self.id);
+        }
+    }
+}

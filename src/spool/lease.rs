@@ -1,0 +1,270 @@
+//! The claim on a message for one destination: what a worker holds while it works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::accepted::{Accepted, Content, Fresh, Message, NewMessage};
+use super::claims::{Claim, Key};
+use super::operation::{Letters, Operation, Settlement};
+use super::rows::{self, Readable};
+use super::store::Spool;
+use super::ticket::{Waited, ticket};
+use super::{Last, SpoolError};
+use crate::mail::{Body, Envelope, Failure, QueueId};
+use crate::smtp::Mailbox;
+use crate::time::{Deadline, Unix, clock};
+
+/// A message claimed for one destination. Nobody else gets it meanwhile. Its Drop without [`Lease::settle`] returns it
+/// untouched: a deferral.
+///
+/// ```compile_fail,E0599
+/// fn twice(lease: sendoff::spool::Lease) -> (sendoff::spool::Lease, sendoff::spool::Lease) {
+///     (lease.clone(), lease) // no message is worked twice
+/// }
+/// ```
+/// ```
+/// fn once(lease: sendoff::spool::Lease) -> sendoff::spool::Lease {
+///     lease
+/// }
+/// ```
+pub struct Lease {
+    spool: Arc<Spool>,
+    claim: Claim,
+    envelope: Envelope,
+    recipients: Vec<LeasedRecipient>,
+    body: Body,
+    file: bool,
+    delay_notified: bool,
+}
+
+/// A recipient of a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeasedRecipient {
+    /// Its place in the envelope, from 0: what a verdict names it by.
+    pub n: u32,
+    /// The forward-path.
+    pub address: Mailbox,
+    /// How often it has been tried before.
+    pub attempts: u32,
+    /// Its last failure, for the bounce of a message that has expired.
+    pub last: Option<Last>,
+}
+
+/// What became of a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another host is responsible; the recipient goes.
+    Delivered,
+    /// Not now; again from `next` on.
+    Deferred {
+        /// Why.
+        failure: Failure,
+        /// Not before.
+        next: Unix,
+    },
+    /// Never; the recipient goes, and the bounce with it says so.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// For reasons of our own, which count as no attempt.
+    Postponed {
+        /// Not before.
+        next: Unix,
+    },
+}
+
+impl Verdict {
+    /// The word of the history and the failure, if it was an attempt.
+    pub(super) fn word(&self) -> Option<(&'static str, Option<&Failure>)> {
+        match self {
+            Verdict::Delivered => Some(("delivered", None)),
+            Verdict::Deferred { failure, .. } => Some(("deferred", Some(failure))),
+            Verdict::Failed { failure } => Some(("failed", Some(failure))),
+            Verdict::Postponed { .. } => None,
+        }
+    }
+}
+
+/// The letters that a settlement has stored; they are queued like other mail.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// The bounce.
+    pub bounce: Option<Accepted>,
+    /// The notice of delay.
+    pub notice: Option<Accepted>,
+}
+
+impl Lease {
+    /// The lease of a just-accepted message, from memory.
+    pub(super) fn fresh(spool: &Arc<Spool>, claim: Claim, fresh: &Fresh) -> Lease {
+        let recipients = fresh.recipients().map(|(n, address)| LeasedRecipient {
+            n,
+            address: address.clone(),
+            attempts: 0,
+            last: None,
+        });
+        let recipients: Vec<_> = recipients.collect();
+        let envelope = Envelope {
+            recipients: recipients.iter().map(|recipient| recipient.address.clone()).collect(),
+            reverse_path: fresh.envelope().reverse_path.clone(),
+            ..*fresh.envelope()
+        };
+        let (spool, body) = (Arc::clone(spool), fresh.body().clone());
+        Lease { spool, claim, envelope, recipients, body, file: false, delay_notified: false }
+    }
+
+    /// The lease of a message as the spool has it; `None` when nothing is left to do.
+    pub(super) fn read(spool: &Arc<Spool>, claim: Claim) -> Result<Option<Lease>, SpoolError> {
+        let Some(found) = spool.readers.with(|connection| found(connection, claim.key()))? else {
+            return Ok(None);
+        };
+        let Found { mut envelope, recipients, octets, size, delay_notified } = found;
+        let id = claim.key().0;
+        let file = octets.is_none();
+        let body = match octets {
+            Some(octets) if octets.len() as u64 == size => Body::from_octets(octets),
+            Some(octets) => {
+                let text = format!("its body has {} octets instead of {size}", octets.len());
+                return Err(SpoolError::Corrupt { id: Some(id), text });
+            }
+            None => spool.files.body(id, size)?,
+        };
+        envelope.recipients = recipients.iter().map(|recipient| recipient.address.clone()).collect();
+        Ok(Some(Lease { spool: Arc::clone(spool), claim, envelope, recipients, body, file, delay_notified }))
+    }
+
+    /// The queue id.
+    pub fn id(&self) -> QueueId {
+        self.claim.key().0
+    }
+
+    /// The envelope; its recipients are those of this lease, in the order of [`Lease::recipients`].
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The recipients that are still queued for this destination, at least one.
+    pub fn recipients(&self) -> &[LeasedRecipient] {
+        &self.recipients
+    }
+
+    /// The octets.
+    pub fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// Whether the reverse-path has been told that the message is late.
+    pub fn delay_notified(&self) -> bool {
+        self.delay_notified
+    }
+
+    /// Writes down what became of the recipients, by their `n`; who is not named stays as it is. One transaction: the
+    /// delivered and the failed go, the deferred get their time and words, the message goes with its last recipient, and
+    /// `bounce` and `notice` become messages, so that a failure and its bounce are never apart. A notice marks the message:
+    /// see [`Lease::delay_notified`]. Waits at most `limit` for the disk.
+    ///
+    /// # Errors
+    /// [`SpoolError::Kept`]: it is not on disk yet, but will be; until then nobody gets the claim, and letters arrive at
+    /// [`Spool::late`] afterwards. [`SpoolError::Closed`]: it will not be written, and is not tried again before a restart.
+    pub fn settle(
+        self,
+        verdicts: Vec<(u32, Verdict)>,
+        bounce: Option<NewMessage>,
+        notice: Option<NewMessage>,
+        limit: Duration,
+    ) -> Result<Settled, SpoolError> {
+        let Lease { spool, mut claim, recipients, file, .. } = self;
+        let letters = Letters {
+            bounce: bounce.and_then(|new| letter(&spool, new)),
+            notice: notice.and_then(|new| letter(&spool, new)),
+        };
+        let named = |(n, verdict): (u32, Verdict)| {
+            let recipient = recipients.iter().find(|recipient| recipient.n == n);
+            recipient.map(|recipient| (n, recipient.address.clone(), verdict))
+        };
+        let verdicts = verdicts.into_iter().filter_map(named).collect();
+        let (ticket, answer) = ticket();
+        claim.hold();
+        let at = clock::unix();
+        let settlement = Settlement { claim, file, at, verdicts, letters, answer: Some(answer) };
+        spool.queue.force(Operation::Settle(Box::new(settlement)))?;
+        match ticket.wait(Deadline::within(clock::now(), limit).ends().0) {
+            Waited::Answered(letters) => {
+                let letters = letters?;
+                let accepted = |letter: Option<Message>| letter.map(|l| l.into_accepted(&spool.claims));
+                Ok(Settled { bounce: accepted(letters.bounce), notice: accepted(letters.notice) })
+            }
+            Waited::Lost => Err(SpoolError::Closed),
+            Waited::Late => Err(SpoolError::Kept("the disk is too slow".into())),
+        }
+    }
+}
+
+/// A letter to be stored with a settlement: always as a row, whatever its size. A file could fail before the settlement,
+/// and then what was delivered would be forgotten for the sake of a letter.
+fn letter(spool: &Arc<Spool>, new: NewMessage) -> Option<Message> {
+    let content = Content::octets(&spool.budget, new.octets);
+    let message = Message::new(spool.next_id(), new.envelope, new.destinations, content);
+    message.inspect_err(|error| log::error!("a letter of ours is not sent: {error}")).ok()
+}
+
+/// What the spool has of a message for a destination.
+struct Found {
+    envelope: Envelope,
+    recipients: Vec<LeasedRecipient>,
+    /// The body, unless it is a file.
+    octets: Option<Vec<u8>>,
+    size: u64,
+    delay_notified: bool,
+}
+
+/// Reads a message for a destination, in one snapshot. A recipient that cannot be read is skipped, loudly.
+fn found(connection: &rusqlite::Connection, key: &Key) -> Result<Option<Found>, SpoolError> {
+    let sql = |error: rusqlite::Error| SpoolError::sql(&error);
+    let (id, destination) = (key.0, key.1.to_string());
+    let corrupt = |text: String| SpoolError::Corrupt { id: Some(id), text };
+    let snapshot = connection.unchecked_transaction().map_err(sql)?;
+    let select = format!(
+        "SELECT n, address, attempts, {} FROM recipients WHERE message = ?1 AND destination = ?2 ORDER BY n",
+        rows::LAST
+    );
+    let mut statement = snapshot.prepare(&select).map_err(sql)?;
+    let mut found = statement.query(rusqlite::params![rows::row(id), destination]).map_err(sql)?;
+    let mut recipients = Vec::new();
+    while let Some(row) = found.next().map_err(sql)? {
+        match recipient(row) {
+            Ok(recipient) => recipients.push(recipient),
+            Err(text) => log::error!("{id}: a recipient cannot be read: {text}"),
+        }
+    }
+    if recipients.is_empty() {
+        return Ok(None);
+    }
+    let select = "SELECT reverse_path, body_type, size, accepted, file, delay_notified, \
+                  (SELECT octets FROM bodies WHERE message = id) FROM messages WHERE id = ?1";
+    let mut statement = snapshot.prepare(select).map_err(sql)?;
+    let mut rows = statement.query([rows::row(id)]).map_err(sql)?;
+    let Some(row) = rows.next().map_err(sql)? else { return Ok(None) };
+    let mut read = || -> Readable<Found> {
+        let envelope = Envelope {
+            reverse_path: rows::reverse_path(row, 0)?,
+            body_type: rows::body_type(row, 1)?,
+            recipients: Vec::new(),
+            accepted: Unix(rows::column(row, 3)?),
+        };
+        let octets = match rows::column::<bool>(row, 4)? {
+            true => None,
+            false => Some(rows::column::<Option<Vec<u8>>>(row, 6)?.ok_or("its body is missing")?),
+        };
+        let recipients = std::mem::take(&mut recipients);
+        let (size, delay_notified) = (rows::count(row, 2)?, rows::column(row, 5)?);
+        Ok(Found { envelope, recipients, octets, size, delay_notified })
+    };
+    read().map(Some).map_err(corrupt)
+}
+
+fn recipient(row: &rusqlite::Row<'_>) -> Readable<LeasedRecipient> {
+    let (n, attempts) = (rows::count(row, 0)?, rows::count(row, 2)?);
+    Ok(LeasedRecipient { n, address: rows::mailbox(row, 1)?, attempts, last: rows::last(row, 3) })
+}
