@@ -116,6 +116,7 @@ impl<R: Reception> Conversation<'_, R> {
                 Heard::Endless => self.session.endless_line(),
                 Heard::Nothing => {
                     self.flush()?;
+                    self.stay()?;
                     self.fill()?;
                     continue;
                 }
