@@ -166,6 +166,38 @@ fn clients_of_every_kind_leave_no_thread_behind() {
     assert_eq!(house.listener.stop(LONG), 0);
 }
 
+/// The limit on descriptors is the whole process's, so the test runs in a process of its own.
+#[test]
+fn a_house_without_descriptors_rests_and_recovers() {
+    let itself = std::env::current_exe().unwrap();
+    let script = "ulimit -n 40; exec \"$0\" --exact --ignored listener::pool_tests::inside_few_descriptors";
+    let output = Command::new("sh").args(["-c", script]).arg(itself).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by the test above, under its limit"]
+fn inside_few_descriptors() {
+    let house = house(100);
+    let deadline = crate::time::Deadline::within(clock::now(), LONG);
+    let spare = std::fs::File::open("/dev/null").unwrap();
+    // Clients take descriptors of the same process until there are none.
+    let dial = || crate::net::Stream::dial(house.address, deadline).ok();
+    let clients: Vec<_> = std::iter::from_fn(dial).take(100).collect();
+    assert!(clients.len() < 40, "the limit is not in force");
+    // One more has a descriptor, and there is none left to let it in with.
+    drop(spare);
+    let last = dial();
+    let waiting = clients.len() + usize::from(last.is_some());
+    drop((clients, last));
+    // Each was let in after all, or was gone by then.
+    send(house.address);
+    house.until(0);
+    assert!(house.listener.counts().served as usize <= waiting + 1);
+    assert_eq!(house.listener.stop(LONG), 0);
+}
+
 #[test]
 fn swaks_is_served() {
     let house = house(2);

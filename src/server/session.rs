@@ -239,6 +239,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::smtp::Domain;
+    use proptest::prelude::*;
 
     fn policy() -> Policy {
         let mut policy = Policy::of(&Config::default(), [127, 0, 0, 1].into());
@@ -368,6 +369,24 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(hear(&mut session, "RCPT TO:<.@e.f>"), "501 5.1.3");
             assert_eq!(hear(&mut session, "RCPT TO:<d@e.f>"), "452 4.5.3");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn data_is_only_received_for_somebody(order in prop::collection::vec(0usize..11, 0..80)) {
+            let lines: [&[u8]; 11] = [
+                b"EHLO a", b"HELO a", b"MAIL FROM:<>", b"MAIL FROM:<a@b.c> SIZE=2000", b"RCPT TO:<a@b.c>", b"DATA",
+                b"RSET", b"NOOP", b"AUTH", b"", b"\xff\0",
+            ];
+            let mut session = Session::new(policy());
+            for n in order {
+                match session.line(lines[n]) {
+                    Action::Receive(transaction) => prop_assert!((1..=2).contains(&transaction.recipients().len())),
+                    Action::Say(response) => prop_assert!((200..600).contains(&response.code())),
+                    Action::Close(response) => prop_assert_eq!(response.code(), 421),
+                }
+            }
         }
     }
 }
