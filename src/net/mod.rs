@@ -12,5 +12,5 @@ pub use connection::{Connection, Refused};
 pub use ledger::{AddressHold, Blocked, Caps, Counts, Freed, Ledger, Slot, Standing};
 pub use lines::{LineError, Lines};
 pub use sessions::{Session, SessionView, Sessions};
-pub use stream::{Stream, StreamError};
+pub use stream::{Cutter, Stream, StreamError};
 pub use watchdog::Watchdog;

@@ -8,8 +8,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -94,6 +94,28 @@ fn code(limit: Limit) -> u8 {
     }
 }
 
+/// A handle by which another thread ends a stream. It does not keep the stream open.
+#[derive(Clone, Debug, Default)]
+pub struct Cutter(Weak<Line>);
+
+impl Cutter {
+    /// Ends the stream at once, for `limit`.
+    pub fn cut(&self, limit: Limit) {
+        if let Some(line) = self.0.upgrade() {
+            line.cut(limit);
+        }
+    }
+
+    /// Ends the reading side only: a thread that is blocked in a read returns as if the peer had ended, and may still
+    /// write its last words.
+    pub fn end_reading(&self) {
+        if let Some(line) = self.0.upgrade() {
+            // An error here means that there is nothing left to shut down.
+            let _ = line.socket.shutdown(Shutdown::Read);
+        }
+    }
+}
+
 /// A TCP connection under a deadline.
 #[derive(Debug)]
 pub struct Stream {
@@ -155,6 +177,11 @@ impl Stream {
     /// The handle by which others may cut this stream.
     pub(super) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// A handle for whoever may have to end this stream.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(Arc::downgrade(&self.line))
     }
 
     /// Our own address on this connection.
