@@ -7,6 +7,7 @@
 mod clients;
 mod door;
 mod pool;
+mod reception;
 mod seats;
 
 #[cfg(test)]
@@ -15,4 +16,5 @@ mod pool_tests;
 pub use clients::{ClientEntry, Clients};
 pub use door::{Door, DoorError};
 pub use pool::Listener;
+pub use reception::{Incoming, Queued, Reception};
 pub use seats::{ClientCounts, Seat, Seats};

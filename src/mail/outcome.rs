@@ -62,6 +62,8 @@ pub struct Remote {
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
+            // An address literal has said it already.
+            Some(_) if self.name.starts_with('[') => f.write_str(&self.name),
             Some(address) => write!(f, "{}[{address}]", self.name),
             None => f.write_str(&self.name),
         }

@@ -16,6 +16,8 @@ pub enum Protocol {
     Esmtp,
     /// After EHLO, within TLS.
     Esmtps,
+    /// Through the door of the operator, without SMTP; no word of the registry, and the one that is in use.
+    Local,
 }
 
 impl Protocol {
@@ -25,6 +27,7 @@ impl Protocol {
             Protocol::Smtp => "SMTP",
             Protocol::Esmtp => "ESMTP",
             Protocol::Esmtps => "ESMTPS",
+            Protocol::Local => "local",
         }
     }
 }

@@ -8,6 +8,7 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -155,6 +156,19 @@ impl Stream {
         let mut stream = Stream::unconnected(peer, deadline).map_err(StreamError::Io)?;
         stream.connect(peer)?;
         Ok(stream)
+    }
+
+    /// Connects to a unix socket: the operator's door.
+    ///
+    /// # Errors
+    /// [`StreamError`]; a listener that is not listening, or has too many waiting, is refused at once.
+    pub fn local(path: &Path, deadline: Deadline) -> Result<Stream, StreamError> {
+        let address = SockAddr::unix(path).map_err(StreamError::Io)?;
+        #[allow(clippy::disallowed_methods)] // A unix socket leads to no destination.
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).map_err(StreamError::Io)?;
+        let remaining = deadline.remaining(clock::now()).map_err(StreamError::Expired)?;
+        socket.connect_timeout(&address, remaining.get()).map_err(StreamError::Io)?;
+        Ok(Stream::around(socket, deadline))
     }
 
     /// A connection that a listener accepted.

@@ -16,8 +16,8 @@ use log::{Level, info, log};
 
 use super::input::{Heard, Input};
 use super::intake::Intake;
-use super::trace;
-use super::{Action, Draft, Greeting, Policy, Presence, Proof, Reception, Response, Session, Transaction};
+use super::{Action, Draft, Policy, Presence, Proof, Reception, Response, Session, Transaction};
+use crate::mail::{Envelope, Protocol, QueueId, Received};
 use crate::net::{Stream, StreamError};
 use crate::smtp::{DotReader, Fault, Refusal};
 use crate::time::{Deadline, Expired, Limit, clock};
@@ -196,13 +196,14 @@ impl<R: Reception> Conversation<'_, R> {
         };
         self.say(&Response::send_data())?;
         self.flush()?;
-        let trace = self.trace(draft.id(), &transaction);
+        let line = self.describe(&transaction);
+        let envelope = transaction.envelope(clock::unix());
+        let trace = self.trace(draft.id(), &envelope);
         let mut intake = Intake::begin(draft, &trace, self.session.policy());
         let fault = self.data(&mut intake)?;
 
         let (octets, patience) = (intake.octets(), self.session.policy().patience);
-        let line = self.describe(&transaction);
-        match intake.commit(transaction.envelope(clock::unix()), patience) {
+        match intake.commit(envelope, patience) {
             Ok(accepted) => {
                 info!(target: LOG, "id={} {line} size={octets}: accepted", accepted.id());
                 let response = self.session.queued(&accepted);
@@ -264,14 +265,14 @@ impl<R: Reception> Conversation<'_, R> {
         deadline.demand(now, rate, patience);
     }
 
-    fn trace(&self, id: crate::mail::QueueId, transaction: &Transaction) -> String {
-        let nobody = Greeting { helo: "unknown".into(), esmtp: false };
-        let greeting = self.session.greeting().unwrap_or(&nobody);
-        let only = match transaction.recipients() {
-            [recipient] => Some(recipient),
-            _ => None,
-        };
-        trace::received(greeting, self.client, &self.session.policy().hostname, id, only, clock::unix())
+    /// The `Received:` field of a message that is about to come.
+    fn trace(&self, id: QueueId, envelope: &Envelope) -> String {
+        let greeting = self.session.greeting();
+        let protocol =
+            if greeting.is_some_and(|greeting| greeting.esmtp) { Protocol::Esmtp } else { Protocol::Smtp };
+        let (helo, hostname) =
+            (greeting.map_or("", |greeting| &greeting.helo), &self.session.policy().hostname);
+        Received { helo, client: self.client, hostname, protocol, id }.field(envelope)
     }
 
     /// The keys of a log line about a message.

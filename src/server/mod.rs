@@ -12,7 +12,6 @@ mod presence;
 mod reception;
 mod response;
 mod session;
-mod trace;
 
 #[cfg(test)]
 mod conversation_tests;

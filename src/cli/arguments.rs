@@ -1,0 +1,132 @@
+//! The commands and their options, with the help a person reads.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::Exit;
+use crate::config::Config;
+
+/// An outbound SMTP relay: mail goes in, is safe on disk, and always leaves.
+#[derive(Debug, Parser)]
+#[command(name = "sendoff", version, arg_required_else_help = true, propagate_version = true)]
+#[command(
+    after_help = "Exit codes are those of sysexits(3): 64 usage, 65 bad data, 66 no input, 69 no relay running, \
+                        75 try again later, 78 bad configuration."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the relay in the foreground; it logs to standard error
+    Serve(Serve),
+    /// Say what is wrong with a configuration, and where
+    Check(Check),
+    /// Show what is queued, why it has not left, and what the last host said
+    Queue(Queue),
+    /// Show the open sessions: where each stands, and how long it may stay there
+    Connections(Connections),
+    /// Hand one message to the running relay
+    Send(Send),
+}
+
+/// Where the running relay is found.
+#[derive(Args, Debug)]
+pub(super) struct Relay {
+    /// The configuration the relay runs with
+    #[arg(long, value_name = "FILE", conflicts_with = "spool")]
+    config: Option<PathBuf>,
+    /// The spool the relay runs on; without this and --config: ./spool
+    #[arg(long, value_name = "DIR")]
+    spool: Option<PathBuf>,
+}
+
+impl Relay {
+    /// The spool directory.
+    pub(super) fn spool(&self) -> Result<PathBuf, Exit> {
+        match (&self.spool, &self.config) {
+            (Some(spool), _) => Ok(spool.clone()),
+            (None, config) => settings(config.as_ref()).map(|config| config.spool.path),
+        }
+    }
+}
+
+/// The settings of a file, or the defaults.
+pub(super) fn settings(file: Option<&PathBuf>) -> Result<Config, Exit> {
+    match file {
+        None => Ok(Config::default()),
+        Some(file) if !file.exists() => {
+            Err(Exit::no_input(format!("{}: there is no such file", file.display())))
+        }
+        Some(file) => Config::load(file).map_err(Exit::config),
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Without --config it listens on 127.0.0.1:2525 and keeps its mail in ./spool.\n\
+    SIGTERM and SIGINT end it, mail in flight first; SIGHUP reads the configuration again.\n\
+    RUST_LOG=sendoff::client=debug shows the conversations with other hosts, line by line.")]
+pub(super) struct Serve {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Check {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Queue {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Only messages for this destination
+    #[arg(long, value_name = "DESTINATION")]
+    pub(super) destination: Option<String>,
+    /// The most messages shown
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    pub(super) limit: usize,
+    /// Only messages after this queue id: the next page
+    #[arg(long, value_name = "ID")]
+    pub(super) after: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Connections {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Line ends become CRLF. A text that does not begin with a header field gets From, To, Date and \
+    Message-ID; nothing else is changed.\n\nExample: echo hello | sendoff send --from me@example.org --to you@example.net"
+)]
+pub(super) struct Send {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// The reverse-path: who is told if it cannot be delivered; "" for nobody
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: String,
+    /// A forward-path; may be given several times
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(super) to: Vec<String>,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The message; standard input without it
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+}

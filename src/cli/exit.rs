@@ -1,0 +1,73 @@
+//! How a command ends: a code of sysexits(3), and words on standard error.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use crate::control::CallError;
+
+/// A command that did not succeed.
+#[derive(Debug)]
+pub(super) struct Exit {
+    code: u8,
+    words: Option<String>,
+}
+
+impl Exit {
+    /// EX_USAGE: the command line is wrong; what is wrong has been said.
+    pub(super) fn usage() -> Exit {
+        Exit { code: 64, words: None }
+    }
+
+    /// EX_NOINPUT: a file to be read cannot be.
+    pub(super) fn no_input(words: impl fmt::Display) -> Exit {
+        Exit::with(66, words)
+    }
+
+    /// EX_OSERR: the system said no.
+    pub(super) fn system(words: impl fmt::Display) -> Exit {
+        Exit::with(71, words)
+    }
+
+    /// EX_CANTCREAT: something cannot be made.
+    pub(super) fn cannot_create(words: impl fmt::Display) -> Exit {
+        Exit::with(73, words)
+    }
+
+    /// EX_IOERR: output could not be written.
+    pub(super) fn io(words: impl fmt::Display) -> Exit {
+        Exit::with(74, words)
+    }
+
+    /// EX_TEMPFAIL: it may work later.
+    pub(super) fn later(words: impl fmt::Display) -> Exit {
+        Exit::with(75, words)
+    }
+
+    /// EX_CONFIG: the settings are wrong.
+    pub(super) fn config(words: impl fmt::Display) -> Exit {
+        Exit::with(78, words)
+    }
+
+    fn with(code: u8, words: impl fmt::Display) -> Exit {
+        Exit { code, words: Some(words.to_string()) }
+    }
+
+    pub(super) fn code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    pub(super) fn words(&self) -> Option<&str> {
+        self.words.as_deref()
+    }
+}
+
+impl From<CallError> for Exit {
+    /// Nobody there is EX_UNAVAILABLE; the relay's own refusals bring their code.
+    fn from(error: CallError) -> Exit {
+        match &error {
+            CallError::NobodyThere(words) => Exit::with(69, words),
+            CallError::Broken(words) => Exit::later(words),
+            CallError::Refused(code, words) => Exit::with(*code, words),
+        }
+    }
+}

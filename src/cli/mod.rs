@@ -1,0 +1,46 @@
+//! The command line (floor 7): arguments in, an exit code of sysexits(3) out.
+
+mod arguments;
+mod check;
+mod connections;
+mod exit;
+mod logging;
+mod queue;
+mod send;
+mod serve;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use exit::Exit;
+
+/// Runs the program.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; a terminal that has gone away reads neither.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::usage().code() } else { ExitCode::SUCCESS };
+        }
+    };
+    let result = match arguments.command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Queue(arguments) => queue::queue(&arguments),
+        Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Send(arguments) => send::send(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            if let Some(words) = exit.words() {
+                eprintln!("sendoff: {words}");
+            }
+            exit.code()
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `sendoff serve`: the relay in the foreground, with a few lines for whoever started it by hand.
+
+use super::Exit;
+use super::arguments::{self, settings};
+use super::logging;
+use super::table::print;
+use crate::daemon::{Daemon, StartError};
+
+/// Runs the relay until a signal ends it.
+pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
+    logging::start();
+    let config = settings(arguments.config.as_ref())?;
+    let daemon = Daemon::start(config, arguments.config.clone()).map_err(|error| match error {
+        StartError::Spool(error) => Exit::cannot_create(error),
+        StartError::System(error) => Exit::system(error),
+    })?;
+    let began = daemon.began();
+    let relay = match &arguments.config {
+        Some(file) => format!(" --config {}", file.display()),
+        None => String::new(),
+    };
+    let list = |items: &[std::net::SocketAddr], between: &str| {
+        items.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+    };
+    print(&format!(
+        "Sendoff {version}\n\
+         \x20 listens  {listens} (SMTP)\n\
+         \x20 spool    {spool}: {messages} messages for {recipients} recipients found\n\
+         \x20 asks     {asks} (DNS)\n\
+         \x20 try      echo hello | sendoff send{relay} --from you@example.org --to someone@example.net\n\
+         \x20 look     sendoff queue{relay}\n\
+         \x20          sendoff connections{relay}\n\
+         ready smtp={smtp} spool={spool}\n",
+        version = env!("CARGO_PKG_VERSION"),
+        listens = list(&began.listening, ", "),
+        asks = list(&began.nameservers, ", "),
+        smtp = list(&began.listening, ","),
+        spool = began.spool.display(),
+        messages = began.messages,
+        recipients = began.recipients,
+    ))?;
+    daemon.run();
+    Ok(())
+}

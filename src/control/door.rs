@@ -1,0 +1,127 @@
+//! The relay's end of the door: a socket, a small fixed pool, one request each. A caller that is slow or silent holds one
+//! of the pool's threads until its deadline, and nothing else.
+
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use socket2::Socket;
+
+use super::answers::Answers;
+use super::protocol::{Answer, Request};
+use crate::net::Stream;
+use crate::time::{Deadline, clock};
+
+/// A door that is open. Its Drop closes it: the socket's file goes, the threads end.
+#[derive(Debug)]
+pub struct Door {
+    path: PathBuf,
+    listener: Arc<UnixListener>,
+    closing: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Door {
+    /// The threads that answer.
+    const POOL: usize = 4;
+    /// How long a caller may take to ask, and the answer to go out.
+    const LIMIT: Duration = Duration::from_secs(30);
+    /// The longest request line, in octets.
+    const MOST: usize = 1 << 20;
+
+    /// Opens the door at `control.sock` in `spool`, for the relay's own user alone. Whoever holds the spool's lock may
+    /// replace what an earlier relay left there.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn open(spool: &Path, answers: &Arc<Answers>) -> io::Result<Door> {
+        let path = spool.join("control.sock");
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        let (listener, closing) = (Arc::new(listener), Arc::new(AtomicBool::new(false)));
+        let mut threads = Vec::new();
+        for n in 0..Door::POOL {
+            let (listener, closing) = (Arc::clone(&listener), Arc::clone(&closing));
+            let answers = Arc::clone(answers);
+            let body = move || serve(&listener, &closing, &answers);
+            threads.push(thread::Builder::new().name(format!("control-{n}")).spawn(body)?);
+        }
+        Ok(Door { path, listener, closing, threads })
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Release);
+        // A thread in accept is woken by the shutdown of the listening socket.
+        if let Err(error) = socket2::SockRef::from(&*self.listener).shutdown(std::net::Shutdown::Both) {
+            log::debug!("control: {error}");
+        }
+        // What is left of the file is replaced at the next start.
+        let _ = std::fs::remove_file(&self.path);
+        for thread in self.threads.drain(..) {
+            // Bounded by the limit of one caller; a panic has been reported where it was caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(listener: &UnixListener, closing: &AtomicBool, answers: &Answers) {
+    while !closing.load(Ordering::Acquire) {
+        match listener.accept() {
+            Ok((socket, _)) => {
+                let deadline = Deadline::within(clock::now(), Door::LIMIT);
+                let mut stream = Stream::accepted(Socket::from(socket), deadline);
+                match catch_unwind(AssertUnwindSafe(|| converse(&mut stream, answers))) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => log::debug!("control: {error}"),
+                    Err(_) => log::error!("control: answering a request panicked"),
+                }
+            }
+            Err(_) if closing.load(Ordering::Acquire) => return,
+            Err(error) => {
+                log::error!("control: {error}");
+                // Out of file descriptors, most likely: give others time to close some.
+                thread::park_timeout(Duration::from_millis(100));
+            }
+        }
+    }
+}
+
+fn converse(stream: &mut Stream, answers: &Answers) -> io::Result<()> {
+    let answer = match request(stream)? {
+        Ok(Request::Submit { from, to, size }) => answers.submit(&from, &to, size, stream),
+        Ok(request) => answers.answer(&request),
+        Err(reason) => Answer::Error { exit: 64, reason },
+    };
+    let mut line = serde_json::to_vec(&answer)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    stream.shutdown_write();
+    Ok(())
+}
+
+/// The request line, read to its end and not beyond: octets may follow it.
+fn request(stream: &mut Stream) -> io::Result<Result<Request, String>> {
+    // A byte at a time: what follows the line is not ours to read, and a request is short.
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while line.len() < Door::MOST && stream.read(&mut byte)? > 0 {
+        match byte[0] {
+            b'\n' => {
+                return Ok(serde_json::from_slice(&line).map_err(|error| format!("not a request: {error}")));
+            }
+            byte => line.push(byte),
+        }
+    }
+    Ok(Err("not a request: no line end".into()))
+}

@@ -1,0 +1,41 @@
+//! SIGHUP: the settings are read again, or the old ones stay and the log says why.
+
+use std::sync::Arc;
+
+use super::start::{Daemon, caps, own, terms};
+use crate::config::Config;
+use crate::dns::{self, Resolver};
+
+impl Daemon {
+    pub(super) fn reload(&self) {
+        let Some(file) = &self.file else {
+            return log::warn!("SIGHUP: there is no config file to read; nothing has changed");
+        };
+        match Config::load(file) {
+            Ok(config) => self.apply(config),
+            Err(error) => {
+                log::error!("SIGHUP: the old settings stay, since the new ones are wrong:\n{error}")
+            }
+        }
+    }
+
+    fn apply(&self, mut config: Config) {
+        let old = Arc::clone(&self.config.read());
+        for key in old.changes_that_need_a_restart(&config) {
+            log::warn!("SIGHUP: {key} has changed; that takes effect at the next start");
+        }
+        config.spool = old.spool.clone();
+        config.listen.smtp = old.listen.smtp.clone();
+        config.listen.clients = old.listen.clients;
+        config.delivery.workers = old.delivery.workers;
+        self.ledger.set_caps(caps(&config));
+        self.scheduler.set_terms(terms(&config));
+        if config.dns != old.dns {
+            let resolver = Resolver::new(dns::servers(&config.dns), &config.dns);
+            *self.shop.resolver.write() = Arc::new(resolver);
+        }
+        *self.shop.own.write() = Arc::new(own(&config, &self.began.listening));
+        *self.config.write() = Arc::new(config);
+        log::info!("SIGHUP: the settings have been read again");
+    }
+}

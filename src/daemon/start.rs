@@ -1,0 +1,272 @@
+//! From settings to a running relay, and back.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use parking_lot::RwLock;
+
+use super::signals::{Wish, wishes};
+use crate::config::Config;
+use crate::control::{Answers, Door};
+use crate::delivery::{Arrival, Pool, Workshop, late};
+use crate::dns::{self, Own, Resolver};
+use crate::listener::{self, Listener, Reception};
+use crate::net::{Caps, Ledger, Sessions, Watchdog};
+use crate::scheduler::{Known, Scheduler, Terms, Wires};
+use crate::spool::{Spool, SpoolError};
+use crate::time::{Deadline, Limit, clock};
+
+/// Why the relay does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The spool cannot be used.
+    Spool(SpoolError),
+    /// The system said no: an address is taken, there are no threads.
+    System(String),
+}
+
+impl From<SpoolError> for StartError {
+    fn from(error: SpoolError) -> StartError {
+        StartError::Spool(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> StartError {
+        StartError::System(error.to_string())
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Spool(error) => error.fmt(f),
+            StartError::System(error) => f.write_str(error),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What the relay began with.
+#[derive(Clone, Debug)]
+pub struct Began {
+    /// Where it listens.
+    pub listening: Vec<SocketAddr>,
+    /// Where its spool is.
+    pub spool: PathBuf,
+    /// Messages found there.
+    pub messages: u64,
+    /// Their recipients.
+    pub recipients: u64,
+    /// Whom it asks.
+    pub nameservers: Vec<SocketAddr>,
+}
+
+/// A running relay.
+pub struct Daemon {
+    pub(super) file: Option<PathBuf>,
+    pub(super) config: Arc<RwLock<Arc<Config>>>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) scheduler: Scheduler,
+    pub(super) shop: Arc<Workshop>,
+    pub(super) began: Began,
+    scheduling: JoinHandle<()>,
+    pool: Pool,
+    listener: Listener,
+    door: Door,
+    watchdog: Watchdog,
+    wishes: Receiver<Wish>,
+}
+
+/// The caps that settings come to.
+pub(super) fn caps(config: &Config) -> Caps {
+    let delivery = &config.delivery;
+    let share = |percent: u8| (delivery.workers * usize::from(percent) / 100).max(1);
+    Caps {
+        pool: delivery.workers,
+        new: share(delivery.new_share),
+        suspect: share(delivery.suspect_share),
+        destination: delivery.connections_per_destination,
+        address: delivery.connections_per_address,
+    }
+}
+
+/// The settings that the scheduler goes by.
+pub(super) fn terms(config: &Config) -> Terms {
+    Terms { expire_after: config.delivery.expire_after, delay_notice: config.bounce.delay_notice }
+}
+
+/// Who we are: what an MX must not be.
+pub(super) fn own(config: &Config, listening: &[SocketAddr]) -> Own {
+    Own {
+        hostname: config.hostname.clone(),
+        addresses: listening.to_vec(),
+        extra: config.delivery.own_addresses.clone(),
+    }
+}
+
+impl Daemon {
+    /// Starts the relay. `file` is read again on SIGHUP.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub fn start(config: Config, file: Option<PathBuf>) -> Result<Daemon, StartError> {
+        let wishes = wishes()?;
+        raise_descriptors();
+        let doors = listener::Door::open_all(&config.listen.smtp);
+        let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
+        let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
+        let spool = Spool::open(&config.spool.path, config.spool.memory)?;
+        let (known, queued) = found(&spool, &config)?;
+        let totals = spool.totals()?;
+
+        let workers = config.delivery.workers;
+        let (freed_in, freed) = bounded(4 * workers + 64);
+        let (jobs_in, jobs) = bounded(workers + 256);
+        let (reports_in, reports) = bounded(4096);
+        let (arrivals_in, arrivals) = bounded(4096);
+        let ledger = Ledger::new(caps(&config), freed_in);
+        let sessions = Sessions::new();
+        let pressure = Arc::new(AtomicBool::new(false));
+        let servers = dns::servers(&config.dns);
+        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
+        let shop = Arc::new(Workshop {
+            spool: Arc::clone(&spool),
+            resolver: RwLock::new(Arc::new(Resolver::new(servers.clone(), &config.dns))),
+            sessions: Arc::clone(&sessions),
+            config: Arc::clone(&shared),
+            own: RwLock::new(Arc::new(own(&config, &listening))),
+            reports: reports_in.clone(),
+            arrivals: arrivals_in.clone(),
+            pressure: Arc::clone(&pressure),
+            stopping: AtomicBool::new(false),
+        });
+        let watchdog = Watchdog::start(Arc::clone(&sessions))?;
+        let pool = Pool::start(workers, &shop, &jobs)?;
+        let wires = Wires {
+            arrivals: (arrivals_in.clone(), arrivals),
+            jobs: jobs_in,
+            reports: (reports_in, reports),
+            freed,
+            pressure,
+        };
+        let (scheduler, scheduling) =
+            Scheduler::start(Arc::clone(&ledger), terms(&config), wires, known, queued)?;
+        let reception = Reception {
+            spool: Arc::clone(&spool),
+            config: Arc::clone(&shared),
+            arrivals: arrivals_in.clone(),
+        };
+        let answers = Answers {
+            spool,
+            scheduler: scheduler.clone(),
+            ledger: Arc::clone(&ledger),
+            sessions,
+            config: Arc::clone(&shared),
+            arrivals: arrivals_in,
+        };
+        let door = Door::open(&config.spool.path, &Arc::new(answers))?;
+        let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
+        let began = Began {
+            listening,
+            spool: config.spool.path,
+            messages: totals.messages,
+            recipients: totals.recipients,
+            nameservers: servers,
+        };
+        let config = shared;
+        Ok(Daemon {
+            file,
+            config,
+            ledger,
+            scheduler,
+            shop,
+            began,
+            scheduling,
+            pool,
+            listener,
+            door,
+            watchdog,
+            wishes,
+        })
+    }
+
+    /// What it began with.
+    pub fn began(&self) -> &Began {
+        &self.began
+    }
+
+    /// Keeps the house until a signal ends it.
+    pub fn run(self) {
+        const ROUND: Duration = Duration::from_secs(1);
+        loop {
+            match self.wishes.recv_timeout(ROUND) {
+                Ok(Wish::Reload) => self.reload(),
+                Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => late(&self.shop),
+            }
+        }
+        self.stop();
+    }
+
+    /// Takes the house down: first nothing comes in, then nothing new goes out, then what is in flight gets its grace,
+    /// then it is cut. What was accepted is in the spool all the while.
+    fn stop(mut self) {
+        /// What threads get to leave once their sockets are cut.
+        const AFTER_CUT: Duration = Duration::from_secs(5);
+        let grace = self.config.read().timeouts.shutdown;
+        log::info!("stopping: sessions in flight have {grace:?}");
+        let end = Deadline::within(clock::now(), grace);
+        self.shop.stop();
+        self.scheduler.stop();
+        self.listener.stop(grace);
+        if self.pool.join(&end) > 0 {
+            let cut = self.shop.sessions.cut_all(Limit::Shutdown);
+            log::info!("{cut} sessions were cut after {grace:?} of grace");
+            let left = self.pool.join(&Deadline::within(clock::now(), AFTER_CUT));
+            if left > 0 {
+                log::error!("{left} workers did not end; their mail is in the spool");
+            }
+        }
+        if self.scheduling.is_finished() && self.scheduling.join().is_err() {
+            log::error!("the scheduler ended in a panic");
+        }
+        drop((self.door, self.watchdog));
+        late(&self.shop);
+        self.shop.spool.close(AFTER_CUT);
+        log::info!("stopped; {} panics were caught", self.pool.panics());
+    }
+}
+
+/// What the spool holds: standings, and every message for every destination.
+fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), SpoolError> {
+    let mut queued = Vec::new();
+    spool.take_up(&|host| config.routes.destination(host), &mut |entry| {
+        let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
+        queued.push(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
+    })?;
+    let known = spool.destinations()?.into_iter().map(|record| Known {
+        destination: record.destination,
+        failures: record.failures,
+        until: record.until,
+    });
+    Ok((known.collect(), queued))
+}
+
+/// As many file descriptors as the system allows: each session, client and nameserver needs one.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        log::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+    }
+}

@@ -1,0 +1,243 @@
+//! One attempt at one message for one destination: the hosts of its route in turn, until every recipient is decided or the
+//! hosts are used up.
+//!
+//! A host that fails as a site (no connection, no banner, a time-out, 421, a refused greeting) hands over to the next one,
+//! whether or not its TCP handshake had succeeded. After a loss between the final dot and its reply nobody else is tried.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::job::{DestinationId, Report};
+use super::workshop::{Workshop, random};
+use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
+use crate::config::Config;
+use crate::dns::Want;
+use crate::mail::{Blame, Failure, Outcome};
+use crate::net::{Session, Slot};
+use crate::smtp::Mailbox;
+use crate::spool::Lease;
+use crate::time::{Deadline, Phase, clock};
+
+/// The seat a visit has: a bare slot, or a session that holds it.
+#[derive(Debug)]
+pub(super) enum Seat {
+    /// Not connected.
+    Slot(Slot),
+    /// In a session.
+    Open(Box<Client>),
+}
+
+/// How an attempt ended for the destination as a site.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// The session is good for the next message.
+    Well,
+    /// Every host that was tried failed as a site; the last one's failure.
+    Site(Failure),
+    /// DNS says for certain that nobody takes this mail: no session, and no fault of a site.
+    NoSite,
+    /// The route's addresses have as many connections as they may have; this is one. Nothing was tried.
+    Busy(IpAddr),
+    /// Cut by us: shutdown, or a seat somebody needed more.
+    Ours,
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(super) struct Attempted {
+    /// One for each leased recipient, in order; `None` where nothing was decided (then nothing was the site's fault).
+    pub(super) outcomes: Vec<Option<Outcome>>,
+    /// How it ended.
+    pub(super) ended: Ended,
+}
+
+/// Who makes attempts in one visit.
+pub(super) struct Attempter<'a> {
+    pub(super) shop: &'a Workshop,
+    pub(super) config: &'a Config,
+    pub(super) manner: &'a Arc<Manner>,
+    pub(super) session: &'a Arc<Session>,
+    pub(super) destination: DestinationId,
+    pub(super) deadline: Deadline,
+}
+
+impl Attempter<'_> {
+    /// Makes the attempt. The seat is used, and comes back as it is afterwards.
+    pub(super) fn attempt(&self, lease: &Lease, seat: Seat) -> (Attempted, Option<Seat>) {
+        let mut run = Run {
+            attempter: self,
+            lease,
+            outcomes: vec![None; lease.recipients().len()],
+            hops: None,
+            last: None,
+            busy: None,
+        };
+        let (ended, seat) = run.go(seat);
+        (Attempted { outcomes: run.outcomes, ended }, seat)
+    }
+
+    fn route(&self, slot: &Slot) -> Result<VecDeque<Hop>, Failure> {
+        let mut deadline = self.deadline;
+        let now = clock::now();
+        deadline.enter(now, self.config.dns.limit);
+        self.session.phase(Phase::Dns, now, &deadline);
+        let (resolver, own) = (Arc::clone(&self.shop.resolver.read()), Arc::clone(&self.shop.own.read()));
+        let delivery = &self.config.delivery;
+        let want = Want { port: delivery.port, addresses: delivery.max_addresses, seed: random() };
+        let route = resolver.resolve(slot.destination(), &own, want, deadline)?;
+        Ok(route.addresses().into_iter().map(|(name, address)| Hop { name, address }).collect())
+    }
+}
+
+struct Run<'a, 'b> {
+    attempter: &'a Attempter<'b>,
+    lease: &'a Lease,
+    outcomes: Vec<Option<Outcome>>,
+    /// The hosts still to be tried; `None` before the route is known.
+    hops: Option<VecDeque<Hop>>,
+    last: Option<Trouble>,
+    busy: Option<IpAddr>,
+}
+
+impl Run<'_, '_> {
+    fn go(&mut self, mut seat: Seat) -> (Ended, Option<Seat>) {
+        loop {
+            let mut client = match seat {
+                Seat::Open(client) => client,
+                Seat::Slot(slot) => match self.connect(slot) {
+                    Ok(client) => client,
+                    Err(ended) => return self.end(ended),
+                },
+            };
+            let reused = client.transactions() > 0;
+            let Some(trouble) = self.transact(&mut client) else {
+                return (Ended::Well, Some(Seat::Open(client)));
+            };
+            let stale = reused && matches!(trouble.failure.phase, Phase::Rset | Phase::Mail) && !trouble.ours;
+            seat = Seat::Slot(client.close());
+            if stale && self.hops.is_none() {
+                // The host hung up on an idle session, which is its right: this is no failure. A new session is opened.
+                continue;
+            }
+            let over = trouble.ours || trouble.failure.duplicate || trouble.failure.blame != Blame::Site;
+            self.last = Some(trouble);
+            if over || self.open().next().is_none() {
+                return self.end(None);
+            }
+            self.failover();
+        }
+    }
+
+    /// Opens a session with the next host that takes one.
+    fn connect(&mut self, mut slot: Slot) -> Result<Box<Client>, Option<Ended>> {
+        let attempter = self.attempter;
+        if self.hops.is_none() {
+            match attempter.route(&slot) {
+                Ok(hops) => self.hops = Some(hops),
+                Err(failure) => {
+                    let ended = if failure.blame == Blame::Site { None } else { Some(Ended::NoSite) };
+                    self.last = Some(Trouble { failure, ours: false });
+                    return Err(ended);
+                }
+            }
+        }
+        while let Some(hop) = self.hops.as_mut().and_then(VecDeque::pop_front) {
+            if attempter.session.cut().is_some() {
+                return Err(Some(Ended::Ours));
+            }
+            match Client::open(slot, attempter.session, &hop, attempter.manner, attempter.deadline) {
+                Ok(client) => {
+                    let session = attempter.session.id();
+                    attempter.shop.report(Report::Reached { destination: attempter.destination, session });
+                    return Ok(Box::new(client));
+                }
+                Err(unopened) => {
+                    slot = unopened.slot;
+                    match unopened.trouble {
+                        Some(trouble) => {
+                            let ours = trouble.ours;
+                            self.last = Some(trouble);
+                            if ours {
+                                break;
+                            }
+                            self.failover();
+                        }
+                        None => self.busy = Some(hop.address.ip()),
+                    }
+                }
+            }
+        }
+        Err(None)
+    }
+
+    /// Transactions until every open recipient is decided, or the conversation ends.
+    fn transact(&mut self, client: &mut Client) -> Option<Trouble> {
+        let (lease, most) = (self.lease, self.attempter.config.delivery.recipients_per_transaction);
+        loop {
+            let batch: Vec<usize> = self.open().take(most).collect();
+            if batch.is_empty() {
+                return None;
+            }
+            let recipients: Vec<&Mailbox> = batch.iter().map(|n| &lease.recipients()[*n].address).collect();
+            let transacted = client.deliver(&Transaction {
+                reverse_path: &lease.envelope().reverse_path,
+                body_type: lease.envelope().body_type,
+                recipients: &recipients,
+                body: lease.body(),
+            });
+            for (n, fate) in batch.into_iter().zip(transacted.fates) {
+                if let Fate::Decided(outcome) = fate {
+                    self.outcomes[n] = Some(outcome);
+                }
+            }
+            if transacted.trouble.is_some() {
+                return transacted.trouble;
+            }
+        }
+    }
+
+    /// Recipients that are not decided.
+    fn open(&self) -> impl Iterator<Item = usize> + '_ {
+        self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none()).map(|(n, _)| n)
+    }
+
+    fn failover(&self) {
+        let more = self.hops.as_ref().is_some_and(|hops| !hops.is_empty());
+        if let (Some(trouble), true) = (&self.last, more) {
+            let (id, session) = (self.lease.id(), self.attempter.session.id());
+            log::info!("id={id} session={session}: {}; trying the next host", trouble.failure);
+        }
+    }
+
+    /// No host is left, or none may be tried. What is open shares the last failure.
+    fn end(&mut self, ended: Option<Ended>) -> (Ended, Option<Seat>) {
+        let Some(trouble) = self.last.take() else {
+            let nobody = || Ended::Site(no_address());
+            return (ended.or(self.busy.map(Ended::Busy)).unwrap_or_else(nobody), None);
+        };
+        if trouble.ours {
+            return (Ended::Ours, None);
+        }
+        let outcome = Outcome::of(trouble.failure.clone());
+        self.outcomes.iter_mut().filter(|open| open.is_none()).for_each(|open| *open = Some(outcome.clone()));
+        let ended = ended.unwrap_or(if trouble.failure.blame == Blame::Site {
+            Ended::Site(trouble.failure)
+        } else {
+            Ended::Well
+        });
+        (ended, None)
+    }
+}
+
+/// A route without an address to try: the resolver gives none such, and if it did, the mail would still wait and say so.
+fn no_address() -> Failure {
+    Failure {
+        blame: Blame::Site,
+        phase: Phase::Dns,
+        status: crate::smtp::EnhancedStatus::new(4, 4, 4),
+        diagnostic: crate::mail::Diagnostic::Local("the route has no address to try".into()),
+        remote: None,
+        duplicate: false,
+    }
+}

@@ -1,0 +1,213 @@
+//! What the scheduler hands to the workers, and what they hand back.
+//!
+//! A [`Visit`] is a job with its slot in its hand: workers never wait for one. Its messages come through the [`Feed`] of
+//! the destination, so that a session which is already at work takes the next message itself, without a further
+//! connection and without asking the scheduler. A [`Ticket`] is one message for one destination; dropped without a word,
+//! by a panic say, it goes back to the queue.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+
+use crate::mail::{Destination, QueueId};
+use crate::net::{Slot, Standing};
+use crate::spool::Fresh;
+use crate::time::Unix;
+
+/// A message for a destination that is to be in the queue: just accepted, or found in the spool.
+#[derive(Debug)]
+pub struct Arrival {
+    /// The message.
+    pub id: QueueId,
+    /// Where to.
+    pub destination: Destination,
+    /// What is still in memory of it.
+    pub fresh: Option<Fresh>,
+    /// Not before this; 0 is at once.
+    pub next: Unix,
+    /// When it was accepted.
+    pub accepted: Unix,
+}
+
+/// The scheduler's number for a destination; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestinationId(pub u64);
+
+/// Work for the pool.
+#[derive(Debug)]
+pub enum Job {
+    /// Open a session and deliver what the feed holds.
+    Visit(Visit),
+    /// The message has waited long: it has expired, or its reverse-path is to be told. Needs no slot.
+    Overdue(Ticket, Destination),
+}
+
+/// A job with its slot.
+#[derive(Debug)]
+pub struct Visit {
+    /// The right to one connection.
+    pub slot: Slot,
+    /// The scheduler's number for its destination.
+    pub id: DestinationId,
+    /// The messages.
+    pub feed: Feed,
+    /// Failures of the destination as a site, in a row, so far.
+    pub failures: u32,
+}
+
+/// The messages that wait for a session of one destination.
+#[derive(Clone, Debug)]
+pub struct Feed(pub Receiver<Ticket>);
+
+impl Feed {
+    /// The next message, if one is there.
+    pub fn take(&self) -> Option<Ticket> {
+        self.0.try_recv().ok()
+    }
+
+    /// The next message, waited for no longer than `limit`, and only while `may_wait` says so (asked ten times a second).
+    pub fn wait(&self, limit: Duration, may_wait: &dyn Fn() -> bool) -> Option<Ticket> {
+        const SLICE: Duration = Duration::from_millis(100);
+        let mut left = limit;
+        while !left.is_zero() && may_wait() {
+            let slice = left.min(SLICE);
+            match self.0.recv_timeout(slice) {
+                Ok(ticket) => return Some(ticket),
+                Err(RecvTimeoutError::Timeout) => left -= slice,
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+        self.take()
+    }
+}
+
+/// What becomes of a message's place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resting {
+    /// Nothing is left for this destination.
+    Gone,
+    /// It has a time of its own.
+    For(Duration),
+    /// It goes when its destination goes.
+    WithSite,
+}
+
+/// What workers tell the scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A message's attempt is over.
+    Settled {
+        /// The destination.
+        destination: DestinationId,
+        /// The message.
+        id: QueueId,
+        /// What becomes of it.
+        resting: Resting,
+    },
+    /// A session heard a reply to EHLO, or delivered: the destination is proven.
+    Reached {
+        /// The destination.
+        destination: DestinationId,
+        /// The session.
+        session: u64,
+    },
+    /// A session, or all addresses of an attempt, failed as a site.
+    SiteFailed {
+        /// The destination.
+        destination: DestinationId,
+        /// The session.
+        session: u64,
+        /// When the session began: what another session has reached since then weighs more.
+        began: Instant,
+        /// How long the destination is to rest.
+        rest: Duration,
+        /// In one line, why.
+        words: String,
+    },
+    /// The destination's addresses all have as many connections as they may have; this is one of them.
+    Busy {
+        /// The destination.
+        destination: DestinationId,
+        /// An address that is full.
+        address: IpAddr,
+    },
+}
+
+/// One message for one destination, on its way to an attempt. Dropped unsettled, it reports that it is to be tried again.
+#[derive(Debug)]
+pub struct Ticket {
+    destination: DestinationId,
+    id: QueueId,
+    fresh: Option<Fresh>,
+    reports: Option<Sender<Report>>,
+}
+
+impl Ticket {
+    /// How long a message rests whose attempt ended in a panic: ours, so nobody else's patience is asked for.
+    const AFTER_PANIC: Duration = Duration::from_secs(60);
+
+    /// A ticket; `reports` is where it reports to.
+    pub fn new(
+        destination: DestinationId,
+        id: QueueId,
+        fresh: Option<Fresh>,
+        reports: Sender<Report>,
+    ) -> Ticket {
+        Ticket { destination, id, fresh, reports: Some(reports) }
+    }
+
+    /// The message.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// What was kept in memory of a message that has just been accepted; once.
+    pub fn fresh(&mut self) -> Option<Fresh> {
+        self.fresh.take()
+    }
+
+    /// The attempt is over.
+    pub fn settle(mut self, resting: Resting) {
+        self.report(resting);
+    }
+
+    /// Back into the queue, untouched and unreported: the scheduler takes back what it gave.
+    pub fn take_back(mut self) -> (QueueId, Option<Fresh>) {
+        self.reports = None;
+        (self.id, self.fresh.take())
+    }
+
+    fn report(&mut self, resting: Resting) {
+        if let Some(reports) = self.reports.take() {
+            report(&reports, Report::Settled { destination: self.destination, id: self.id, resting });
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let panicking = std::thread::panicking();
+        self.report(if panicking { Resting::For(Ticket::AFTER_PANIC) } else { Resting::WithSite });
+    }
+}
+
+/// Tells the scheduler. It does no I/O, so the channel has room at once; a scheduler that takes nothing for this long is
+/// gone, and the message is safe in the spool.
+pub fn report(reports: &Sender<Report>, report: Report) {
+    if let Err(SendTimeoutError::Timeout(report)) = reports.send_timeout(report, Duration::from_secs(30)) {
+        log::error!("the scheduler takes no reports; lost until the next start: {report:?}");
+    }
+}
+
+impl Visit {
+    /// The destination.
+    pub fn destination(&self) -> &Destination {
+        self.slot.destination()
+    }
+
+    /// Its standing when the slot was acquired.
+    pub fn standing(&self) -> Standing {
+        self.slot.standing()
+    }
+}

@@ -1,0 +1,95 @@
+//! The fixed pool: threads that take a job, do it, and take the next. A panic is caught here and nowhere else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::job::Job;
+use super::settle;
+use super::visit::{claim, visit};
+use super::workshop::Workshop;
+use crate::time::{Deadline, clock};
+
+/// The running pool.
+#[derive(Debug)]
+pub struct Pool {
+    threads: Vec<JoinHandle<()>>,
+    panics: Arc<AtomicU64>,
+}
+
+impl Pool {
+    /// Threads beyond the seats: what needs no slot (expiry, notices) is never behind 1,000 sessions that wait.
+    pub const SPARE: usize = 2;
+    /// The stack of a worker. Address space, not memory: pages are there once they are used.
+    const STACK: usize = 512 << 10;
+
+    /// Starts `workers` threads and the spare ones. They end when `jobs` has no sender left and nothing in it.
+    ///
+    /// # Errors
+    /// When the system does not give that many threads.
+    pub fn start(workers: usize, shop: &Arc<Workshop>, jobs: &Receiver<Job>) -> std::io::Result<Pool> {
+        let panics = Arc::new(AtomicU64::new(0));
+        let mut threads = Vec::with_capacity(workers + Pool::SPARE);
+        for n in 0..workers + Pool::SPARE {
+            let (shop, jobs, panics) = (Arc::clone(shop), jobs.clone(), Arc::clone(&panics));
+            let body = move || work(&shop, &jobs, &panics);
+            threads.push(
+                thread::Builder::new().name(format!("worker-{n}")).stack_size(Pool::STACK).spawn(body)?,
+            );
+        }
+        Ok(Pool { threads, panics })
+    }
+
+    /// Panics that have been caught. Each is a defect.
+    pub fn panics(&self) -> u64 {
+        self.panics.load(Ordering::Relaxed)
+    }
+
+    /// Waits, no longer than the deadline, for the threads to end; says how many have not.
+    pub fn join(&mut self, deadline: &Deadline) -> usize {
+        // A thread has no join with a time-out: one is only joined once it has ended.
+        while deadline.remaining(clock::now()).is_ok()
+            && self.threads.iter().any(|thread| !thread.is_finished())
+        {
+            thread::park_timeout(std::time::Duration::from_millis(5));
+        }
+        let (ended, running): (Vec<_>, Vec<_>) = self.threads.drain(..).partition(JoinHandle::is_finished);
+        // Panics of jobs are caught inside; a thread that ended otherwise has nothing to say.
+        ended.into_iter().for_each(|thread| drop(thread.join()));
+        self.threads = running;
+        self.threads.len()
+    }
+}
+
+fn work(shop: &Workshop, jobs: &Receiver<Job>, panics: &AtomicU64) {
+    // A worker that waits for work waits under no peer; the round only keeps the rule that every wait ends.
+    const ROUND: std::time::Duration = std::time::Duration::from_secs(3600);
+    loop {
+        let job = match jobs.recv_timeout(ROUND) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        // Nothing of ours is left half-changed by an unwinding job: slots, leases and tickets settle in their Drop.
+        if catch_unwind(AssertUnwindSafe(|| run(shop, job))).is_err() {
+            panics.fetch_add(1, Ordering::Relaxed);
+            log::error!("a worker panicked: its slot is back, its message waits and will be tried again");
+        }
+    }
+}
+
+fn run(shop: &Workshop, job: Job) {
+    match job {
+        // Its slot and its tickets go back in their Drop.
+        _ if shop.is_stopping() => {}
+        Job::Visit(job) => visit(shop, job),
+        Job::Overdue(ticket, destination) => {
+            if let Some((ticket, lease)) = claim(shop, &destination, ticket) {
+                settle::overdue(shop, &destination, ticket, lease);
+            }
+        }
+    }
+}

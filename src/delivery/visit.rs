@@ -1,0 +1,121 @@
+//! A visit: one slot, one session after the other if it must be, and the messages of one destination, one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::attempt::{Attempter, Ended, Seat};
+use super::job::{Report, Resting, Ticket, Visit};
+use super::settle::{Context, settle};
+use super::workshop::{Workshop, jitter};
+use crate::mail::{Destination, QueueId};
+use crate::spool::{DestinationRecord, Lease, SpoolError};
+use crate::time::{Deadline, Unix, clock};
+
+/// Makes a visit. Whatever happens in it, the slot is given back by its Drop, and every ticket reports by its own.
+pub(super) fn visit(shop: &Workshop, visit: Visit) {
+    let config = shop.config();
+    let manner = Workshop::manner(&config);
+    let began = clock::now();
+    let deadline = Deadline::within(began, config.timeouts.session);
+    let session = Arc::new(shop.sessions.enter(visit.destination(), began, &deadline));
+    let Visit { slot, id: destination_id, feed, failures } = visit;
+    let destination = slot.destination().clone();
+    let attempter = Attempter {
+        shop,
+        config: &config,
+        manner: &manner,
+        session: &session,
+        destination: destination_id,
+        deadline,
+    };
+    let site_rest = config.retry.site.wait(failures + 1, jitter());
+    let context =
+        Context { config: &config, destination: &destination, session: Some(session.id()), site_rest };
+    let (mut seat, mut served) = (Seat::Slot(slot), 0);
+    let take = || if shop.is_stopping() { None } else { feed.take() };
+    let mut next = take();
+    while let Some(ticket) = next.take() {
+        let Some((ticket, lease)) = claim(shop, &destination, ticket) else {
+            next = take();
+            continue;
+        };
+        session.message(Some(lease.id()));
+        let (attempted, after) = attempter.attempt(&lease, seat);
+        served += 1;
+        // The site's failure is reported before its message goes back, or the message would be handed out again at once.
+        let over = match attempted.ended {
+            Ended::Well | Ended::NoSite => None,
+            Ended::Ours => Some(None),
+            Ended::Busy(address) => Some(Some(Report::Busy { destination: destination_id, address })),
+            Ended::Site(failure) => {
+                let (session, words) = (session.id(), failure.to_string());
+                remember(shop, &destination, failures + 1, site_rest, words.clone());
+                let rest = site_rest;
+                Some(Some(Report::SiteFailed { destination: destination_id, session, began, rest, words }))
+            }
+        };
+        let over = over.map(|report| report.into_iter().for_each(|report| shop.report(report)));
+        settle(shop, &context, ticket, lease, attempted.outcomes);
+        session.message(None);
+        if over.is_some() {
+            return;
+        }
+        if failures > 0 && served == 1 {
+            remember(shop, &destination, 0, Duration::ZERO, String::new());
+        }
+        seat = match after {
+            Some(seat) => seat,
+            // The slot went with the end of that attempt.
+            None => return,
+        };
+        if served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err() {
+            break;
+        }
+        next = take().or_else(|| {
+            let Seat::Open(client) = &mut seat else { return None };
+            client.rest(config.timeouts.idle);
+            feed.wait(config.timeouts.idle, &|| !shop.pressed() && session.cut().is_none())
+        });
+    }
+    if let Seat::Open(client) = seat {
+        client.quit();
+    }
+}
+
+/// Claims a ticket's message. A message that cannot be had now is settled here: it is gone, or it waits and says so.
+pub(super) fn claim(
+    shop: &Workshop,
+    destination: &Destination,
+    mut ticket: Ticket,
+) -> Option<(Ticket, Lease)> {
+    const LATER: Duration = Duration::from_secs(60);
+    let id: QueueId = ticket.id();
+    let fresh = ticket.fresh();
+    match shop.spool.claim(id, destination, fresh) {
+        Ok(Some(lease)) => Some((ticket, lease)),
+        Ok(None) => {
+            ticket.settle(Resting::Gone);
+            None
+        }
+        Err(error) => {
+            log::error!("id={id} destination={destination}: cannot be taken from the spool now: {error}");
+            let wait = if matches!(error, SpoolError::Corrupt { .. }) { 60 * LATER } else { LATER };
+            ticket.settle(Resting::For(wait));
+            None
+        }
+    }
+}
+
+/// Keeps a destination's back-off over a restart, or forgets it.
+fn remember(shop: &Workshop, destination: &Destination, failures: u32, rest: Duration, words: String) {
+    let now = clock::unix();
+    let until = if failures == 0 { Unix(0) } else { now.after(rest) };
+    shop.spool.remember(vec![DestinationRecord {
+        destination: destination.clone(),
+        failures,
+        until,
+        proven: false,
+        last_at: now,
+        last_text: words,
+    }]);
+}

@@ -1,0 +1,97 @@
+//! What every worker works with: the spool, the resolver, the session table, the settings, and the wires to the scheduler.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{SendTimeoutError, Sender};
+use parking_lot::RwLock;
+
+use super::job::{self, Arrival, Report};
+use crate::client::Manner;
+use crate::config::Config;
+use crate::dns::{Own, Resolver};
+use crate::net::Sessions;
+use crate::spool::{Accepted, Spool};
+use crate::time::{Jitter, Unix};
+
+/// The workers' tools.
+pub struct Workshop {
+    /// Where mail is kept.
+    pub spool: Arc<Spool>,
+    /// Who is asked for routes. Replaced when the settings are.
+    pub resolver: RwLock<Arc<Resolver>>,
+    /// The session table.
+    pub sessions: Arc<Sessions>,
+    /// The settings in force.
+    pub config: Arc<RwLock<Arc<Config>>>,
+    /// Who we are.
+    pub own: RwLock<Arc<Own>>,
+    /// To the scheduler: what was done.
+    pub reports: Sender<Report>,
+    /// To the scheduler: letters of our own, once they are durable.
+    pub arrivals: Sender<Arrival>,
+    /// Somebody waits for a seat: idle sessions end.
+    pub pressure: Arc<AtomicBool>,
+    /// We are shutting down: nobody takes another message.
+    pub stopping: AtomicBool,
+}
+
+impl Workshop {
+    /// How long a worker waits for the spool. What it has to write is kept and written later if that is not enough.
+    pub(super) const SPOOL: Duration = Duration::from_secs(30);
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read())
+    }
+
+    pub(super) fn manner(config: &Config) -> Arc<Manner> {
+        Arc::new(Manner { hostname: config.hostname.clone(), timeouts: config.timeouts.clone() })
+    }
+
+    pub(super) fn report(&self, report: Report) {
+        job::report(&self.reports, report);
+    }
+
+    /// Whether an idle session should end: somebody waits for its seat, or we are shutting down.
+    pub(super) fn pressed(&self) -> bool {
+        self.pressure.load(Ordering::Relaxed) || self.is_stopping()
+    }
+
+    /// From now on nobody takes another message; what is in hand is brought to its end.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// Tells the scheduler of mail that has become durable. It waits, for a bounded time, while the scheduler has more in hand
+/// than it can take; after that the message is left to the next start, which takes up everything.
+pub fn announce(arrivals: &Sender<Arrival>, accepted: Accepted, at: Unix) {
+    let id = accepted.id();
+    for (destination, fresh) in accepted.entries() {
+        let arrival = Arrival { id, destination, fresh, next: Unix(0), accepted: at };
+        if let Err(SendTimeoutError::Timeout(arrival)) =
+            arrivals.send_timeout(arrival, Duration::from_secs(30))
+        {
+            log::error!("id={}: the scheduler takes nothing; the message waits in the spool", arrival.id);
+        }
+    }
+}
+
+/// Random bits: they spread retries and order hosts, and need no secrecy.
+pub(super) fn random() -> u64 {
+    use ring::rand::SecureRandom;
+    let mut bits = [0; 8];
+    // A system without random numbers gets no spread, and its mail all the same.
+    let _ = ring::rand::SystemRandom::new().fill(&mut bits);
+    u64::from_ne_bytes(bits)
+}
+
+/// Jitter for one retry.
+pub(super) fn jitter() -> Jitter {
+    Jitter::from_bits((random() >> 32) as u32)
+}

@@ -1,0 +1,200 @@
+//! A destination as the scheduler sees it: its standing, its messages, its feed, its rest.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, unbounded};
+
+use crate::delivery::{Feed, Ticket};
+use crate::mail::{Destination, QueueId};
+use crate::net::Standing;
+
+/// One destination. All of it is a function of what was reported and of `now`.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) destination: Destination,
+    pub(super) standing: Standing,
+    /// Failures as a site, in a row.
+    pub(super) failures: u32,
+    /// While this lasts, its messages rest untouched.
+    pub(super) rest_until: Option<Instant>,
+    /// While this lasts, no further session is opened beside those at work.
+    pub(super) narrow_until: Option<Instant>,
+    /// How many sessions it may have: slow start, then up to its cap.
+    pub(super) window: usize,
+    /// When a session last got on well, and which one.
+    pub(super) good: Option<(Instant, u64)>,
+    pub(super) last_failure: Option<String>,
+    /// Ready: accepted and never tried, and come back. They take turns, so that fresh mail is not stuck behind a
+    /// mountain of deferred mail.
+    fresh: VecDeque<QueueId>,
+    again: VecDeque<QueueId>,
+    turn_again: bool,
+    /// Waiting for a time of their own.
+    pub(super) waiting: BTreeSet<(Instant, QueueId)>,
+    feed_in: Sender<Ticket>,
+    pub(super) feed: Feed,
+    /// When each ticket in the feed was put there; may be longer than the feed at the front.
+    fed_at: VecDeque<Instant>,
+    /// Entries in all, wherever they are.
+    pub(super) entries: usize,
+    pub(super) in_turn: bool,
+    pub(super) wake: Option<Instant>,
+    /// It has as many sessions as it may: looked at again when one ends, not by the clock.
+    pub(super) at_limit: bool,
+    /// Every address was full: it waits for this one.
+    pub(super) blocked_on: Option<IpAddr>,
+}
+
+impl Site {
+    /// What a destination of which nothing is known starts with.
+    pub(super) const FIRST_WINDOW: usize = 2;
+    /// When the oldest message in the feed has waited this long, those at work are not keeping up.
+    pub(super) const BEHIND: Duration = Duration::from_millis(20);
+
+    pub(super) fn new(destination: Destination) -> Site {
+        let (feed_in, feed_out) = unbounded();
+        Site {
+            destination,
+            standing: Standing::New,
+            failures: 0,
+            rest_until: None,
+            narrow_until: None,
+            window: Site::FIRST_WINDOW,
+            good: None,
+            last_failure: None,
+            fresh: VecDeque::new(),
+            again: VecDeque::new(),
+            turn_again: false,
+            waiting: BTreeSet::new(),
+            feed_in,
+            feed: Feed(feed_out),
+            fed_at: VecDeque::new(),
+            entries: 0,
+            in_turn: false,
+            wake: None,
+            at_limit: false,
+            blocked_on: None,
+        }
+    }
+
+    /// Messages that could go now.
+    pub(super) fn ready(&self) -> usize {
+        self.fresh.len() + self.again.len()
+    }
+
+    /// Messages in the feed, not yet taken by a session.
+    pub(super) fn fed(&self) -> usize {
+        self.feed.0.len()
+    }
+
+    pub(super) fn push_fresh(&mut self, id: QueueId) {
+        self.fresh.push_back(id);
+    }
+
+    pub(super) fn push_again(&mut self, id: QueueId) {
+        self.again.push_back(id);
+    }
+
+    /// The next message that is ready: the two queues take turns.
+    pub(super) fn pop_ready(&mut self) -> Option<QueueId> {
+        let again_first = self.turn_again && !self.again.is_empty() || self.fresh.is_empty();
+        self.turn_again = !again_first;
+        if again_first { self.again.pop_front() } else { self.fresh.pop_front() }
+    }
+
+    /// The one time at which it is to be looked at again, if nothing is reported before.
+    pub(super) fn next_look(&mut self, now: Instant, blocked: Duration) -> Option<Instant> {
+        let has_mail = self.ready() > 0 || self.fed() > 0;
+        let behind = self.oldest_fed().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
+        let looks = [
+            self.waiting.first().map(|(at, _)| *at),
+            self.rest_until.filter(|until| has_mail && *until > now),
+            behind.filter(|_| !self.at_limit),
+            self.narrow_until.filter(|until| has_mail && self.at_limit && *until > now),
+            self.blocked_on.map(|_| now + blocked),
+        ];
+        looks.into_iter().flatten().min()
+    }
+
+    /// Takes a message out of the ready queues; rare, and so a search.
+    pub(super) fn remove_ready(&mut self, id: QueueId) {
+        self.fresh.retain(|ready| *ready != id);
+        self.again.retain(|ready| *ready != id);
+    }
+
+    /// Puts a ticket into the feed.
+    pub(super) fn feed(&mut self, ticket: Ticket, now: Instant) {
+        self.fed_at.push_back(now);
+        // The receiving end is ours as well, so the channel is never disconnected; a ticket that came back in the error
+        // would report itself.
+        let _ = self.feed_in.send(ticket);
+    }
+
+    /// How long the oldest message in the feed has been there.
+    pub(super) fn oldest_fed(&mut self) -> Option<Instant> {
+        let fed = self.fed();
+        while self.fed_at.len() > fed {
+            self.fed_at.pop_front();
+        }
+        self.fed_at.front().copied()
+    }
+
+    /// Whether it rests at `now`.
+    pub(super) fn rests(&self, now: Instant) -> bool {
+        self.rest_until.is_some_and(|until| until > now)
+    }
+
+    /// How many sessions it may have at `now`.
+    pub(super) fn allowance(&self, now: Instant, at_work: usize) -> usize {
+        match self.standing {
+            Standing::Suspect => 1,
+            _ if self.narrow_until.is_some_and(|until| until > now) => at_work.max(1),
+            Standing::New => self.window.min(Site::FIRST_WINDOW),
+            Standing::Proven => self.window,
+        }
+    }
+
+    /// How many messages the feed may hold: one for a suspect, whose others rest untouched until it has shown itself.
+    pub(super) fn feed_room(&self, at_work: usize) -> usize {
+        let most = match self.standing {
+            Standing::Suspect => 1,
+            _ => 32 * at_work.clamp(1, 8),
+        };
+        most.saturating_sub(self.fed())
+    }
+
+    /// A session got on well: back-off ends, the window opens.
+    pub(super) fn reached(&mut self, now: Instant, session: u64) {
+        if self.good.is_none_or(|(_, last)| last != session) {
+            self.window = (self.window * 2).min(1 << 16);
+        }
+        self.good = Some((now, session));
+        self.standing = Standing::Proven;
+        self.failures = 0;
+        self.rest_until = None;
+    }
+
+    /// A session failed as a site. True if the destination as a whole is to rest; false if another session has got on
+    /// well since that one began: then it only gets no further sessions for a while.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        session: u64,
+        began: Instant,
+        rest: Duration,
+        words: String,
+    ) -> bool {
+        self.last_failure = Some(words);
+        self.window = Site::FIRST_WINDOW;
+        if self.good.is_some_and(|(at, by)| by != session && at > began) {
+            self.narrow_until = Some(now + rest);
+            return false;
+        }
+        self.standing = Standing::Suspect;
+        self.failures = self.failures.saturating_add(1);
+        self.rest_until = Some(now + rest);
+        true
+    }
+}
