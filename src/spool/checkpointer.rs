@@ -8,14 +8,20 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, select};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::writer::Counts;
 
 /// The log is restarted above this: 64 MiB.
 const MOST_PAGES: i64 = 16 << 10;
-/// How much time commits are gathered for one checkpoint.
+/// How much time commits are gathered for one checkpoint; less when the last one found much.
 const GATHER: Duration = Duration::from_secs(1);
+const GATHER_BUSY: Duration = Duration::from_millis(100);
+/// A log that is growing fast: 16 MiB.
+const BUSY_PAGES: i64 = 4 << 10;
+/// The most passive checkpoints before the writer is stopped for the rest.
+const ROUNDS: usize = 4;
 /// How long an idle checkpointer waits before it looks again.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -25,35 +31,51 @@ pub(super) struct Checkpointer {
     /// The writer has committed something.
     pub(super) written: Receiver<()>,
     pub(super) stop: Receiver<()>,
+    /// Held by the writer during a transaction.
+    pub(super) gate: Arc<Mutex<()>>,
 }
 
 impl Checkpointer {
     pub(super) fn run(self, connection: &Connection) {
-        let mut done = 0;
+        let (mut done, mut gather) = (0, GATHER);
         loop {
             select! {
                 recv(self.written) -> _ => {}
                 recv(self.stop) -> _ => break,
                 default(IDLE) => continue,
             }
-            if self.stop.recv_timeout(GATHER) == Err(RecvTimeoutError::Disconnected) {
+            if self.stop.recv_timeout(gather) == Err(RecvTimeoutError::Disconnected) {
                 break;
             }
             let commits = self.counts.commits.load(Ordering::Relaxed);
             if commits != std::mem::replace(&mut done, commits) {
-                checkpoint(connection);
+                let pages = self.checkpoint(connection);
+                gather = if pages > BUSY_PAGES { GATHER_BUSY } else { GATHER };
             }
         }
         report("TRUNCATE", run(connection, "TRUNCATE"));
     }
 }
 
-fn checkpoint(connection: &Connection) {
-    let pages = run(connection, "PASSIVE");
-    if pages.as_ref().is_ok_and(|pages| *pages > MOST_PAGES) {
+impl Checkpointer {
+    /// Checkpoints, and says how many pages the log had.
+    fn checkpoint(&self, connection: &Connection) -> i64 {
+        let mut pages = report("PASSIVE", run(connection, "PASSIVE"));
+        if pages <= MOST_PAGES {
+            return pages;
+        }
+        // What came during the last round is less than what came during the one before, as long as the disk keeps up.
+        for _ in 0..ROUNDS {
+            let before = std::mem::replace(&mut pages, report("PASSIVE", run(connection, "PASSIVE")));
+            if pages - before < BUSY_PAGES {
+                break;
+            }
+        }
+        // SQLite's own lock is no queue: a busy writer takes it again and again, and we would never get it.
+        let _gate = self.gate.lock();
         report("RESTART", run(connection, "RESTART"));
+        pages
     }
-    report("PASSIVE", pages);
 }
 
 /// Runs a checkpoint, and says how many pages the log has.
@@ -62,8 +84,9 @@ fn run(connection: &Connection, mode: &str) -> rusqlite::Result<i64> {
 }
 
 /// A checkpoint that fails loses nothing: the log has it all, and the next one comes.
-fn report(mode: &str, result: rusqlite::Result<i64>) {
-    if let Err(error) = result {
+fn report(mode: &str, result: rusqlite::Result<i64>) -> i64 {
+    result.unwrap_or_else(|error| {
         log::warn!("checkpoint ({mode}) of the spool: {error}");
-    }
+        0
+    })
 }

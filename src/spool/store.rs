@@ -83,6 +83,7 @@ impl Spool {
         let (late_in, late) = unbounded();
         let (written_in, written) = bounded(1);
         let (stop, stopped) = bounded(0);
+        let gate = Arc::new(Mutex::new(()));
         let writer = Writer {
             queue: Arc::clone(&queue),
             claims: Arc::clone(&claims),
@@ -90,9 +91,10 @@ impl Spool {
             files: Arc::clone(&files),
             late: late_in,
             written: written_in,
+            gate: Arc::clone(&gate),
             lock: Arc::clone(&lock),
         };
-        let checkpointer = Checkpointer { counts: Arc::clone(&counts), written, stop: stopped };
+        let checkpointer = Checkpointer { counts: Arc::clone(&counts), written, stop: stopped, gate };
         let threads = Threads {
             writer: Running::start("spool-writer", move || writer.run(&connection))?,
             checkpointer: Running::start("spool-checkpoint", move || checkpointer.run(&checkpoints))?,

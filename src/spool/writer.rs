@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::claims::Claims;
@@ -59,6 +60,8 @@ pub(super) struct Writer {
     pub(super) late: Sender<Accepted>,
     /// Tells the checkpointer that there is something to do.
     pub(super) written: Sender<()>,
+    /// Held during a transaction, so that the checkpointer can stop the writer for a moment.
+    pub(super) gate: Arc<Mutex<()>>,
     /// While the writer lives the spool stays locked, even when whoever opened it has stopped waiting for its end.
     pub(super) lock: Arc<Lock>,
 }
@@ -182,6 +185,7 @@ impl Running<'_> {
     }
 
     fn transact(&mut self, operations: &[Operation]) -> Result<Effects, Failed> {
+        let _gate = self.writer.gate.lock();
         self.statements.begin().map_err(Failed::Commit)?;
         let mut effects = Effects::default();
         let applied =

@@ -114,3 +114,18 @@ fn the_log_is_moved_into_the_database_and_does_not_grow() {
     spool.close(LIMIT);
     assert_eq!(std::fs::metadata(dir.path().join("spool.db-wal")).unwrap().len(), 0);
 }
+
+#[test]
+fn every_commit_is_synced_and_none_waits_for_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    in_writer(&spool, |connection| {
+        let number = |name: &str| {
+            connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        // 2 is FULL: with NORMAL a log is not synced at each commit.
+        assert_eq!((number("synchronous"), number("wal_autocheckpoint")), (2, 0));
+        let mode = connection.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0));
+        assert_eq!(mode.unwrap(), "wal");
+    });
+}
