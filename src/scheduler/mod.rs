@@ -3,8 +3,13 @@
 //! One thread owns the [`queue`]. It hears of arrivals, of reports and of what the ledger has got back, and hands out jobs
 //! with their slots. It does no disk and no network I/O, so nothing that misbehaves outside can make it wait.
 
+mod dispatch;
+mod overdue;
 mod queue;
 mod site;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,7 +23,7 @@ use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger};
 use crate::time::{Unix, clock};
 use queue::Queue;
-pub use queue::{SiteView, WhyNot};
+pub use view::{SiteView, WhyNot};
 
 /// What was known of a destination before the restart.
 #[derive(Clone, Debug)]

@@ -39,6 +39,9 @@ pub(super) struct Site {
     fed_at: VecDeque<Instant>,
     /// Entries in all, wherever they are.
     pub(super) entries: usize,
+    /// Since when it has had none.
+    pub(super) idle_since: Option<Instant>,
+    /// It stands in the turn queue of its standing.
     pub(super) in_turn: bool,
     pub(super) wake: Option<Instant>,
     /// It has as many sessions as it may: looked at again when one ends, not by the clock.
@@ -72,6 +75,7 @@ impl Site {
             feed: Feed(feed_out),
             fed_at: VecDeque::new(),
             entries: 0,
+            idle_since: None,
             in_turn: false,
             wake: None,
             at_limit: false,

@@ -1,0 +1,118 @@
+//! Dispatch: which site goes next, and with how many sessions. A job leaves only with its slot in its hand.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::queue::{Queue, State};
+use super::site::Site;
+use crate::delivery::{DestinationId, Job, Ticket, Visit};
+use crate::net::{Blocked, Standing};
+
+impl Queue {
+    /// When to call [`Queue::dispatch`] again though nothing was reported.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// Moves what has become due, and hands out jobs while there are slots for them.
+    pub(super) fn dispatch(&mut self, now: Instant, jobs: &mut dyn FnMut(Job)) {
+        while let Some((at, id)) = self.wakes.first().copied()
+            && at <= now
+        {
+            self.wakes.remove(&(at, id));
+            self.wake(id, now);
+        }
+        let mut short = false;
+        for standing in [Standing::Proven, Standing::New, Standing::Suspect] {
+            while let Some(id) = self.turns[standing as usize].pop_front() {
+                if self.serve(id, standing, now, jobs).is_none() {
+                    self.turns[standing as usize].push_front(id);
+                    // Suspects wait for each other; nobody else makes room for them.
+                    short |= standing != Standing::Suspect;
+                    break;
+                }
+            }
+        }
+        self.pressure.store(short, Ordering::Relaxed);
+    }
+
+    fn wake(&mut self, id: DestinationId, now: Instant) {
+        let Some(site) = self.sites.get_mut(&id) else { return };
+        site.wake = None;
+        while let Some((at, message)) = site.waiting.first().copied()
+            && at <= now
+        {
+            site.waiting.pop_first();
+            if let Some(entry) = self.entries.get_mut(&(message, id)) {
+                entry.state = State::Ready;
+                site.push_again(message);
+            }
+        }
+        if let Some(address) = site.blocked_on {
+            self.unblock(address, now);
+        }
+        self.turn(id, now);
+    }
+
+    /// A site's turn: its feed is filled, and it gets one more session if it needs one and may have it. `None` when there
+    /// is no seat for its standing: then there is none for those behind it either.
+    fn serve(
+        &mut self,
+        id: DestinationId,
+        queue: Standing,
+        now: Instant,
+        jobs: &mut dyn FnMut(Job),
+    ) -> Option<()> {
+        let Some(site) = self.sites.get_mut(&id) else { return Some(()) };
+        if site.standing != queue || !site.in_turn {
+            // Its standing has changed since; it stands in the other queue.
+            return Some(());
+        }
+        site.in_turn = false;
+        if site.rests(now) || site.blocked_on.is_some() {
+            self.arm(id, now);
+            return Some(());
+        }
+        let at_work = self.ledger.destination(&site.destination);
+        self.fill(id, at_work, now);
+        let Some(site) = self.sites.get_mut(&id) else { return Some(()) };
+        let oldest = site.oldest_fed();
+        let behind = oldest.is_some_and(|at| now.saturating_duration_since(at) >= Site::BEHIND);
+        if oldest.is_none() || (at_work > 0 && !behind) {
+            self.arm(id, now);
+            return Some(());
+        }
+        let allowance = site.allowance(now, at_work);
+        match self.ledger.try_acquire(&site.destination, site.standing, allowance) {
+            Ok(slot) => {
+                jobs(Job::Visit(Visit { slot, id, feed: site.feed.clone(), failures: site.failures }));
+                self.arm(id, now);
+                Some(())
+            }
+            Err(Blocked::Destination) => {
+                site.at_limit = true;
+                self.arm(id, now);
+                Some(())
+            }
+            Err(Blocked::Pool | Blocked::Standing(_)) => {
+                site.in_turn = true;
+                None
+            }
+        }
+    }
+
+    fn fill(&mut self, id: DestinationId, at_work: usize, now: Instant) {
+        let Some(site) = self.sites.get_mut(&id) else { return };
+        let mut room = site.feed_room(at_work);
+        while room > 0
+            && let Some(message) = site.pop_ready()
+        {
+            let key = (message, id);
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            entry.state = State::Out;
+            let ticket = Ticket::new(id, message, self.fresh.remove(&key), self.reports.clone());
+            site.feed(ticket, now);
+            room -= 1;
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What has waited long: expiry, in whatever state a message is, and the notice that it is late.
+
+use std::ops::Bound;
+use std::time::{Duration, Instant};
+
+use super::queue::{Queue, State};
+use crate::delivery::{DestinationId, Job, Ticket};
+use crate::mail::QueueId;
+
+impl Queue {
+    /// Hands out, as jobs without a slot, at most `most` messages that have expired, and those whose delay notice has
+    /// come (`notice`: that long before their expiry), in whatever state they are; those in a worker's hand are looked at
+    /// when they are settled.
+    pub(super) fn overdue(
+        &mut self,
+        now: Instant,
+        notice: Option<Duration>,
+        most: usize,
+        jobs: &mut dyn FnMut(Job),
+    ) {
+        let expired = self.entries.iter().take_while(|(_, entry)| entry.expires <= now);
+        let mut due: Vec<_> =
+            expired.filter(|(_, entry)| entry.state != State::Out).map(|(key, _)| *key).take(most).collect();
+        if let Some(notice) = notice {
+            let from = self.noticed.map_or(Bound::Unbounded, Bound::Excluded);
+            let late = self.entries.range((from, Bound::Unbounded));
+            let late = late.take_while(|(_, entry)| entry.expires <= now + notice).take(most);
+            let late: Vec<_> = late.map(|(key, entry)| (*key, entry.state)).collect();
+            self.noticed = late.last().map(|(key, _)| *key).or(self.noticed);
+            due.extend(late.into_iter().filter(|(_, state)| *state != State::Out).map(|(key, _)| key));
+        }
+        due.dedup();
+        for key in due {
+            self.pull(key, jobs);
+        }
+    }
+
+    fn pull(&mut self, key: (QueueId, DestinationId), jobs: &mut dyn FnMut(Job)) {
+        let (Some(entry), Some(site)) = (self.entries.get_mut(&key), self.sites.get_mut(&key.1)) else {
+            return;
+        };
+        match entry.state {
+            State::Out => return,
+            State::Ready => site.remove_ready(key.0),
+            State::Waiting(at) => drop(site.waiting.remove(&(at, key.0))),
+        }
+        entry.state = State::Out;
+        let ticket = Ticket::new(key.1, key.0, self.fresh.remove(&key), self.reports.clone());
+        jobs(Job::Overdue(ticket, site.destination.clone()));
+    }
+}

@@ -1,1 +1,0 @@
-//! The queue, as a table of reports and times.
