@@ -1,6 +1,7 @@
 //! Delivery (floor 4): a worker takes a job, makes the attempt, settles the outcome, and reports.
 
 mod attempt;
+mod claim;
 mod job;
 mod letter;
 mod pool;

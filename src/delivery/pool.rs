@@ -7,9 +7,10 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::claim::claim;
 use super::job::Job;
 use super::settle;
-use super::visit::{claim, visit};
+use super::visit::visit;
 use super::workshop::Workshop;
 use crate::time::{Deadline, clock};
 

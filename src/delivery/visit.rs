@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempter, Ended, Seat};
-use super::job::{Report, Resting, Ticket, Visit};
+use super::claim::claim;
+use super::job::{Report, Visit};
 use super::settle::{Context, settle};
 use super::workshop::{Workshop, jitter};
-use crate::mail::{Destination, QueueId};
-use crate::spool::{DestinationRecord, Lease, SpoolError};
+use crate::mail::Destination;
+use crate::spool::DestinationRecord;
 use crate::time::{Deadline, Unix, clock};
 
 /// Makes a visit. Whatever happens in it, the slot is given back by its Drop, and every ticket reports by its own.
@@ -79,30 +80,6 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
     }
     if let Seat::Open(client) = seat {
         client.quit();
-    }
-}
-
-/// Claims a ticket's message. A message that cannot be had now is settled here: it is gone, or it waits and says so.
-pub(super) fn claim(
-    shop: &Workshop,
-    destination: &Destination,
-    mut ticket: Ticket,
-) -> Option<(Ticket, Lease)> {
-    const LATER: Duration = Duration::from_secs(60);
-    let id: QueueId = ticket.id();
-    let fresh = ticket.fresh();
-    match shop.spool.claim(id, destination, fresh) {
-        Ok(Some(lease)) => Some((ticket, lease)),
-        Ok(None) => {
-            ticket.settle(Resting::Gone);
-            None
-        }
-        Err(error) => {
-            log::error!("id={id} destination={destination}: cannot be taken from the spool now: {error}");
-            let wait = if matches!(error, SpoolError::Corrupt { .. }) { 60 * LATER } else { LATER };
-            ticket.settle(Resting::For(wait));
-            None
-        }
     }
 }
 

@@ -53,6 +53,10 @@ impl Workshop {
         job::report(&self.reports, report);
     }
 
+    pub(super) fn arrive(&self, arrival: Arrival) {
+        arrive(&self.arrivals, arrival);
+    }
+
     /// Whether an idle session should end: somebody waits for its seat, or we are shutting down.
     pub(super) fn pressed(&self) -> bool {
         self.pressure.load(Ordering::Relaxed) || self.is_stopping()
@@ -73,12 +77,13 @@ impl Workshop {
 pub fn announce(arrivals: &Sender<Arrival>, accepted: Accepted, at: Unix) {
     let id = accepted.id();
     for (destination, fresh) in accepted.entries() {
-        let arrival = Arrival { id, destination, fresh, next: Unix(0), accepted: at };
-        if let Err(SendTimeoutError::Timeout(arrival)) =
-            arrivals.send_timeout(arrival, Duration::from_secs(30))
-        {
-            log::error!("id={}: the scheduler takes nothing; the message waits in the spool", arrival.id);
-        }
+        arrive(arrivals, Arrival { id, destination, fresh, next: Unix(0), accepted: at });
+    }
+}
+
+fn arrive(arrivals: &Sender<Arrival>, arrival: Arrival) {
+    if let Err(SendTimeoutError::Timeout(arrival)) = arrivals.send_timeout(arrival, Duration::from_secs(30)) {
+        log::error!("id={}: the scheduler takes nothing; the message waits in the spool", arrival.id);
     }
 }
 

@@ -65,6 +65,7 @@ enum Request {
     Sites(Sender<Vec<SiteView>>),
     WhyNot(Vec<(QueueId, Destination)>, Sender<Vec<Option<WhyNot>>>),
     Terms(Terms),
+    Reconsider,
     Stop,
 }
 
@@ -123,6 +124,13 @@ impl Scheduler {
     pub fn set_terms(&self, terms: Terms) {
         if self.requests.send_timeout(Request::Terms(terms), Scheduler::PATIENCE).is_err() {
             log::error!("the scheduler takes no settings");
+        }
+    }
+
+    /// The settings may have made better what has failed: every destination that rests is tried once more.
+    pub fn reconsider(&self) {
+        if self.requests.send_timeout(Request::Reconsider, Scheduler::PATIENCE).is_err() {
+            log::error!("the scheduler does not reconsider");
         }
     }
 
@@ -223,6 +231,7 @@ impl Desk {
                 drop(answer.try_send(why));
             }
             Request::Terms(terms) => self.terms = terms,
+            Request::Reconsider => self.queue.reconsider(now),
             Request::Stop => {}
         }
     }

@@ -211,6 +211,14 @@ impl Queue {
         }
     }
 
+    /// Every rest ends, and everything is looked at once.
+    pub(super) fn reconsider(&mut self, now: Instant) {
+        for site in self.sites.values_mut() {
+            (site.rest_until, site.narrow_until) = (None, None);
+        }
+        self.look_at_all(now);
+    }
+
     pub(super) fn unblock(&mut self, address: IpAddr, now: Instant) {
         let room = self.ledger.room(address);
         for _ in 0..room {

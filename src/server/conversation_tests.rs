@@ -83,7 +83,7 @@ fn a_pipelined_transaction_is_kept_with_its_trace() {
     let kept = house.memory.kept();
     assert!(
         kept[0].1.starts_with(
-            "Received: from client.example ([127.0.0.1])\r\n\tby relay.example (Sendoff) with ESMTP id 00000000001\r\n\tfor <d@e.f>;\r\n\t"
+            "Received: from client.example ([127.0.0.1]) by relay.example (Sendoff)\r\n with ESMTP id 00000000001 for <d@e.f>; "
         ),
         "{}",
         kept[0].1

@@ -10,7 +10,7 @@ use super::rows::{self, Readable};
 use super::store::Spool;
 use super::ticket::{Waited, ticket};
 use super::{Last, SpoolError};
-use crate::mail::{Body, Envelope, Failure, QueueId};
+use crate::mail::{Body, Destination, Envelope, Failure, QueueId};
 use crate::smtp::Mailbox;
 use crate::time::{Deadline, Unix, clock};
 
@@ -207,6 +207,25 @@ fn letter(spool: &Arc<Spool>, new: NewMessage) -> Option<Message> {
     let content = Content::octets(&spool.budget, new.octets);
     let message = Message::new(spool.next_id(), new.envelope, new.destinations, content);
     message.inspect_err(|error| log::error!("a letter of ours is not sent: {error}")).ok()
+}
+
+impl Lease {
+    /// Gives recipients, by their `n`, another destination: the routes have changed since they were stored. The lease ends;
+    /// the message is claimed anew for each destination. Waits at most `limit` for the disk.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; nothing has been changed, or, when it took too long, that is found out at the next claim.
+    pub fn reroute(self, recipients: Vec<(u32, Destination)>, limit: Duration) -> Result<(), SpoolError> {
+        let rows = recipients.into_iter().map(|(n, destination)| (self.id(), n, destination)).collect();
+        let end = Deadline::within(clock::now(), limit).ends().0;
+        let (ticket, answer) = ticket();
+        self.spool.queue.put(Operation::Reroute { rows, answer }, end)?;
+        match ticket.wait(end) {
+            Waited::Answered(done) => done,
+            Waited::Lost => Err(SpoolError::Closed),
+            Waited::Late => Err(SpoolError::Temporary("the disk is too slow".into())),
+        }
+    }
 }
 
 /// What the spool has of a message for a destination.

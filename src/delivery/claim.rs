@@ -1,0 +1,68 @@
+//! Claiming a ticket's message. What cannot be worked now is settled here: it is gone, it waits and says so, or the routes
+//! have changed and it goes elsewhere.
+
+use std::time::Duration;
+
+use super::job::{Arrival, Resting, Ticket};
+use super::workshop::Workshop;
+use crate::mail::Destination;
+use crate::spool::{Lease, SpoolError};
+use crate::time::Unix;
+
+/// How long a message rests that cannot be taken from the spool.
+const LATER: Duration = Duration::from_secs(60);
+
+/// The lease of a ticket's message, if there is something to do for this destination now.
+pub(super) fn claim(
+    shop: &Workshop,
+    destination: &Destination,
+    mut ticket: Ticket,
+) -> Option<(Ticket, Lease)> {
+    let id = ticket.id();
+    let fresh = ticket.fresh();
+    match shop.spool.claim(id, destination, fresh) {
+        Ok(Some(lease)) => follow_routes(shop, destination, ticket, lease),
+        Ok(None) => {
+            ticket.settle(Resting::Gone);
+            None
+        }
+        Err(error) => {
+            log::error!("id={id} destination={destination}: cannot be taken from the spool now: {error}");
+            let wait = if matches!(error, SpoolError::Corrupt { .. }) { 60 * LATER } else { LATER };
+            ticket.settle(Resting::For(wait));
+            None
+        }
+    }
+}
+
+/// Recipients whose route has changed since they were stored are handed to their new destination.
+fn follow_routes(
+    shop: &Workshop,
+    destination: &Destination,
+    ticket: Ticket,
+    lease: Lease,
+) -> Option<(Ticket, Lease)> {
+    let config = shop.config();
+    let routed = lease.recipients().iter();
+    let routed = routed.map(|recipient| (recipient.n, config.routes.destination(recipient.address.host())));
+    let moved: Vec<_> = routed.filter(|(_, to)| to != destination).collect();
+    if moved.is_empty() {
+        return Some((ticket, lease));
+    }
+    let (id, accepted) = (lease.id(), lease.envelope().accepted);
+    let resting = if moved.len() < lease.recipients().len() { Resting::WithSite } else { Resting::Gone };
+    let mut destinations: Vec<_> = moved.iter().map(|(_, to)| to.clone()).collect();
+    destinations.sort();
+    destinations.dedup();
+    if let Err(error) = lease.reroute(moved, Workshop::SPOOL) {
+        log::error!("id={id}: its new route cannot be stored now: {error}");
+        ticket.settle(Resting::For(LATER));
+        return None;
+    }
+    for to in destinations {
+        log::info!("id={id} destination={destination}: the routes have changed, it goes to {to}");
+        shop.arrive(Arrival { id, destination: to, fresh: None, next: Unix(0), accepted });
+    }
+    ticket.settle(resting);
+    None
+}
