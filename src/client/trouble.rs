@@ -13,8 +13,7 @@ use crate::time::{Expired, Limit, Phase};
 pub struct Trouble {
     /// What happened, for whatever it stops.
     pub failure: Failure,
-    /// It was not the site's doing (we are shutting down, or somebody needed the seat): no standing falls, no attempt
-    /// counts.
+    /// It was not the site's doing, we are shutting down: no standing falls, no attempt counts.
     pub ours: bool,
 }
 
@@ -42,7 +41,7 @@ impl Trouble {
     pub(crate) fn stream(phase: Phase, remote: &Remote, error: &StreamError) -> Trouble {
         let status = if phase == Phase::Connect { NO_ANSWER } else { LOST };
         let mut trouble = Trouble::local(phase, remote, status, error.to_string());
-        trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown | Limit::Patience)));
+        trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown)));
         trouble
     }
 

@@ -150,6 +150,11 @@ fn shown(
         Some(WhyNot::AddressFull(address)) => {
             ("blocked", None, format!("{address} has as many connections as one address may have"))
         }
+        Some(WhyNot::AddressRests(address, wait, words)) => (
+            "blocked",
+            seconds(wait),
+            format!("{address} is left alone for a while; other mail met this: {words}"),
+        ),
         Some(WhyNot::BehindOthers) => {
             ("ready", None, "the sessions of its destination deliver other messages first".into())
         }

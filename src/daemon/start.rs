@@ -18,7 +18,7 @@ use crate::control::{Answers, Door};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
-use crate::net::{Caps, Ledger, Sessions, Watchdog};
+use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::scheduler::{Known, Scheduler, Terms, Wires};
 use crate::spool::{Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
@@ -135,7 +135,7 @@ impl Daemon {
         let (arrivals_in, arrivals) = bounded(4096);
         let ledger = Ledger::new(caps(&config), freed_in);
         let sessions = Sessions::new();
-        let pressure = Arc::new(AtomicBool::new(false));
+        let pressure = Arc::new(Pressure::default());
         let servers = dns::servers(&config.dns);
         let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
         let shop = Arc::new(Workshop {
@@ -147,9 +147,10 @@ impl Daemon {
             reports: reports_in.clone(),
             arrivals: arrivals_in.clone(),
             pressure: Arc::clone(&pressure),
+            addresses: Addresses::new(),
             stopping: AtomicBool::new(false),
         });
-        let watchdog = Watchdog::start(Arc::clone(&sessions))?;
+        let watchdog = Watchdog::start(Arc::clone(&sessions), Arc::clone(&pressure), Arc::clone(&shared))?;
         let pool = Pool::start(workers, &shop, &jobs)?;
         let wires = Wires {
             arrivals: (arrivals_in.clone(), arrivals),

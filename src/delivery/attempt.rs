@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::job::{DestinationId, Report};
 use super::workshop::{Workshop, random};
@@ -14,10 +15,10 @@ use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
 use crate::config::Config;
 use crate::dns::Want;
 use crate::mail::{Blame, Failure, Outcome};
-use crate::net::{Session, Slot};
+use crate::net::{Advice, Session, Slot};
 use crate::smtp::Mailbox;
 use crate::spool::Lease;
-use crate::time::{Deadline, Phase, clock};
+use crate::time::{Deadline, Limit, Phase, clock};
 
 /// The seat a visit has: a bare slot, or a session that holds it.
 #[derive(Debug)]
@@ -37,9 +38,9 @@ pub(super) enum Ended {
     Site(Failure),
     /// DNS says for certain that nobody takes this mail: no session, and no fault of a site.
     NoSite,
-    /// The route's addresses have as many connections as they may have; this is one. Nothing was tried.
-    Busy(IpAddr),
-    /// Cut by us: shutdown, or a seat somebody needed more.
+    /// No address of the route may be tried now: this one is full, or left alone for a while, and why. Nothing was tried.
+    Blocked(IpAddr, Option<(Duration, String)>),
+    /// Cut by us: shutdown.
     Ours,
 }
 
@@ -71,7 +72,7 @@ impl Attempter<'_> {
             outcomes: vec![None; lease.recipients().len()],
             hops: None,
             last: None,
-            busy: None,
+            blocked: None,
         };
         let (ended, seat) = run.go(seat);
         (Attempted { outcomes: run.outcomes, ended }, seat)
@@ -80,7 +81,10 @@ impl Attempter<'_> {
     fn route(&self, slot: &Slot) -> Result<VecDeque<Hop>, Failure> {
         let mut deadline = self.deadline;
         let now = clock::now();
-        deadline.enter(now, self.config.dns.limit);
+        let limit = self.config.dns.limit;
+        // A nameserver that hangs is a host that hangs: under pressure there is less patience with it too.
+        let pressed = self.shop.pressure.on(slot.standing()) > 0;
+        deadline.enter(now, if pressed { limit.min(self.config.timeouts.patience) } else { limit });
         self.session.phase(Phase::Dns, now, &deadline);
         let (resolver, own) = (Arc::clone(&self.shop.resolver.read()), Arc::clone(&self.shop.own.read()));
         let delivery = &self.config.delivery;
@@ -97,7 +101,8 @@ struct Run<'a, 'b> {
     /// The hosts still to be tried; `None` before the route is known.
     hops: Option<VecDeque<Hop>>,
     last: Option<Trouble>,
-    busy: Option<IpAddr>,
+    /// An address that may not be tried now, the one with the shortest wait.
+    blocked: Option<(IpAddr, Option<(Duration, String)>)>,
 }
 
 impl Run<'_, '_> {
@@ -143,32 +148,51 @@ impl Run<'_, '_> {
             }
         }
         while let Some(hop) = self.hops.as_mut().and_then(VecDeque::pop_front) {
-            if attempter.session.cut().is_some() {
+            if attempter.session.cut() == Some(Limit::Shutdown) {
                 return Err(Some(Ended::Ours));
             }
+            let (address, began) = (hop.address.ip(), clock::now());
+            let _probe = match attempter.shop.addresses.advise(address, began) {
+                Advice::Try(probe) => probe,
+                Advice::Rest(left, words) => {
+                    self.blocked_by(address, Some((left, words)));
+                    continue;
+                }
+            };
             match Client::open(slot, attempter.session, &hop, attempter.manner, attempter.deadline) {
                 Ok(client) => {
-                    let session = attempter.session.id();
-                    attempter.shop.report(Report::Reached { destination: attempter.destination, session });
+                    let recovered = attempter.shop.addresses.good(address, clock::now()).then_some(address);
+                    let (destination, session) = (attempter.destination, attempter.session.id());
+                    attempter.shop.report(Report::Reached { destination, session, recovered });
                     return Ok(Box::new(client));
                 }
                 Err(unopened) => {
                     slot = unopened.slot;
-                    match unopened.trouble {
-                        Some(trouble) => {
-                            let ours = trouble.ours;
-                            self.last = Some(trouble);
-                            if ours {
-                                break;
-                            }
-                            self.failover();
-                        }
-                        None => self.busy = Some(hop.address.ip()),
+                    let Some(trouble) = unopened.trouble else {
+                        self.blocked_by(address, None);
+                        continue;
+                    };
+                    let over = trouble.ours || attempter.session.cut().is_some();
+                    if !trouble.ours {
+                        let (rest, words) = (&attempter.config.retry.site, trouble.failure.to_string());
+                        attempter.shop.addresses.failed(address, began, clock::now(), rest, &words);
                     }
+                    self.last = Some(trouble);
+                    if over {
+                        break;
+                    }
+                    self.failover();
                 }
             }
         }
         Err(None)
+    }
+
+    fn blocked_by(&mut self, address: IpAddr, silent: Option<(Duration, String)>) {
+        let wait = |silent: &Option<(Duration, String)>| silent.as_ref().map(|(wait, _)| *wait);
+        if self.blocked.as_ref().is_none_or(|(_, other)| wait(&silent) < wait(other)) {
+            self.blocked = Some((address, silent));
+        }
     }
 
     /// Transactions until every open recipient is decided, or the conversation ends.
@@ -214,7 +238,8 @@ impl Run<'_, '_> {
     fn end(&mut self, ended: Option<Ended>) -> (Ended, Option<Seat>) {
         let Some(trouble) = self.last.take() else {
             let nobody = || Ended::Site(no_address());
-            return (ended.or(self.busy.map(Ended::Busy)).unwrap_or_else(nobody), None);
+            let blocked = self.blocked.take().map(|(address, silent)| Ended::Blocked(address, silent));
+            return (ended.or(blocked).unwrap_or_else(nobody), None);
         };
         if trouble.ours {
             return (Ended::Ours, None);

@@ -105,12 +105,14 @@ pub enum Report {
         /// What becomes of it.
         resting: Resting,
     },
-    /// A session heard a reply to EHLO, or delivered: the destination is proven.
+    /// A session heard a reply to EHLO: the destination is proven.
     Reached {
         /// The destination.
         destination: DestinationId,
         /// The session.
         session: u64,
+        /// The address it was reached at, if that had been left alone until now: whoever waits for it may go.
+        recovered: Option<IpAddr>,
     },
     /// A session, or all addresses of an attempt, failed as a site.
     SiteFailed {
@@ -125,12 +127,14 @@ pub enum Report {
         /// In one line, why.
         words: String,
     },
-    /// The destination's addresses all have as many connections as they may have; this is one of them.
-    Busy {
+    /// No address of the destination may be tried now; nothing was.
+    Blocked {
         /// The destination.
         destination: DestinationId,
-        /// An address that is full.
+        /// One of its addresses.
         address: IpAddr,
+        /// It is left alone for so long, because of this; or, without this, it has as many connections as it may have.
+        silent: Option<(Duration, String)>,
     },
 }
 

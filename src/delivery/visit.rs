@@ -18,7 +18,7 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
     let manner = Workshop::manner(&config);
     let began = clock::now();
     let deadline = Deadline::within(began, config.timeouts.session);
-    let session = Arc::new(shop.sessions.enter(visit.destination(), began, &deadline));
+    let session = Arc::new(shop.sessions.enter(&visit.slot, began, &deadline));
     let Visit { slot, id: destination_id, feed, failures } = visit;
     let destination = slot.destination().clone();
     let attempter = Attempter {
@@ -47,7 +47,9 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
         let over = match attempted.ended {
             Ended::Well | Ended::NoSite => None,
             Ended::Ours => Some(None),
-            Ended::Busy(address) => Some(Some(Report::Busy { destination: destination_id, address })),
+            Ended::Blocked(address, silent) => {
+                Some(Some(Report::Blocked { destination: destination_id, address, silent }))
+            }
             Ended::Site(failure) => {
                 let (session, words) = (session.id(), failure.to_string());
                 remember(shop, &destination, failures + 1, site_rest, words.clone());

@@ -11,7 +11,7 @@ use super::job::{self, Arrival, Report};
 use crate::client::Manner;
 use crate::config::Config;
 use crate::dns::{Own, Resolver};
-use crate::net::Sessions;
+use crate::net::{Addresses, Pressure, Sessions};
 use crate::spool::{Accepted, Spool};
 use crate::time::{Jitter, Unix};
 
@@ -32,7 +32,9 @@ pub struct Workshop {
     /// To the scheduler: letters of our own, once they are durable.
     pub arrivals: Sender<Arrival>,
     /// Somebody waits for a seat: idle sessions end.
-    pub pressure: Arc<AtomicBool>,
+    pub pressure: Arc<Pressure>,
+    /// What is known of addresses.
+    pub addresses: Arc<Addresses>,
     /// We are shutting down: nobody takes another message.
     pub stopping: AtomicBool,
 }
@@ -59,7 +61,7 @@ impl Workshop {
 
     /// Whether an idle session should end: somebody waits for its seat, or we are shutting down.
     pub(super) fn pressed(&self) -> bool {
-        self.pressure.load(Ordering::Relaxed) || self.is_stopping()
+        self.pressure.is_on() || self.is_stopping()
     }
 
     /// From now on nobody takes another message; what is in hand is brought to its end.

@@ -1,16 +1,20 @@
 //! The network's one door (floor 2): the ledger of connections, the session table with its watchdog, and streams whose
 //! every read and write ends.
 
+mod addresses;
 mod connection;
 mod ledger;
 mod lines;
+mod pressure;
 mod sessions;
 mod stream;
 mod watchdog;
 
+pub use addresses::{Addresses, Advice, Probe};
 pub use connection::{Connection, Refused};
 pub use ledger::{AddressHold, Blocked, Caps, Counts, Freed, Ledger, Slot, Standing};
 pub use lines::{LineError, Lines};
+pub use pressure::Pressure;
 pub use sessions::{Session, SessionView, Sessions};
 pub use stream::{Cutter, Stream, StreamError};
 pub use watchdog::Watchdog;

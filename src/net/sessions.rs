@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::stream::Line;
+use super::{Pressure, Slot, Standing};
 use crate::mail::{Destination, QueueId};
 use crate::time::{Deadline, Limit, Phase};
 
@@ -27,6 +28,7 @@ pub struct Sessions {
 struct Row {
     id: u64,
     destination: Destination,
+    standing: Standing,
     began: Instant,
     live: Mutex<Live>,
 }
@@ -52,6 +54,8 @@ pub struct SessionView {
     pub id: u64,
     /// The destination whose slot it holds.
     pub destination: Destination,
+    /// The standing under which it got its seat.
+    pub standing: Standing,
     /// The host, once the route has named one.
     pub mx: Option<String>,
     /// The address, once one is reached for.
@@ -79,7 +83,7 @@ impl Sessions {
     }
 
     /// Enters a session; it leaves when what is returned is dropped. It begins in [`Phase::Dns`], under `deadline`.
-    pub fn enter(self: &Arc<Self>, destination: &Destination, now: Instant, deadline: &Deadline) -> Session {
+    pub fn enter(self: &Arc<Self>, slot: &Slot, now: Instant, deadline: &Deadline) -> Session {
         let live = Live {
             phase: Phase::Dns,
             since: now,
@@ -92,7 +96,8 @@ impl Sessions {
             cut: None,
         };
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let row = Arc::new(Row { id, destination: destination.clone(), began: now, live: Mutex::new(live) });
+        let (destination, standing) = (slot.destination().clone(), slot.standing());
+        let row = Arc::new(Row { id, destination, standing, began: now, live: Mutex::new(live) });
         self.rows.lock().insert(id, Arc::clone(&row));
         Session { table: Arc::clone(self), row }
     }
@@ -121,6 +126,31 @@ impl Sessions {
         overdue.map(|row| row.view(now)).collect()
     }
 
+    /// Under pressure, cuts sessions that have waited longer than `patience` for a host to connect or to greet, the longest
+    /// first, and no more than others wait for.
+    pub(super) fn cut_impatient(
+        &self,
+        now: Instant,
+        patience: Duration,
+        pressure: &Pressure,
+    ) -> Vec<SessionView> {
+        let mut cut = Vec::new();
+        if !pressure.is_on() {
+            return cut;
+        }
+        let waits = |live: &Live| {
+            matches!(live.phase, Phase::Connect | Phase::Banner)
+                && now.saturating_duration_since(live.since) >= patience
+        };
+        let rows = self.rows.lock();
+        for row in rows.values() {
+            if cut.len() < pressure.on(row.standing) && row.cut_if(waits, Some(Limit::Patience)) {
+                cut.push(row.view(now));
+            }
+        }
+        cut
+    }
+
     /// Cuts every session, for `limit`. Returns how many there were.
     pub fn cut_all(&self, limit: Limit) -> usize {
         let rows = self.rows.lock();
@@ -147,6 +177,7 @@ impl Row {
         SessionView {
             id: self.id,
             destination: self.destination.clone(),
+            standing: self.standing,
             mx: live.mx.clone(),
             address: live.address.map(|address| address.ip()),
             phase: live.phase,
@@ -225,11 +256,43 @@ impl Drop for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::{Caps, Ledger};
     use crate::time::clock;
 
     fn session(table: &Arc<Sessions>, now: Instant, limit: Duration) -> Session {
-        let destination = Destination::parse("example.org").unwrap();
-        table.enter(&destination, now, &Deadline::within(now, limit))
+        table.enter(&slot(Standing::New), now, &Deadline::within(now, limit))
+    }
+
+    fn slot(standing: Standing) -> Slot {
+        let (freed, _) = crossbeam_channel::bounded(1);
+        let caps = Caps { pool: 1, new: 1, suspect: 1, destination: 1, address: 1 };
+        Ledger::new(caps, freed)
+            .try_acquire(&Destination::parse("example.org").unwrap(), standing, 1)
+            .unwrap()
+    }
+
+    #[test]
+    fn patience_ends_for_as_many_as_others_wait_for_and_never_for_suspects() {
+        let (table, now, second) = (Sessions::new(), clock::now(), Duration::from_secs(1));
+        let deadline = Deadline::within(now, 300 * second);
+        let enter = |standing| {
+            let session = table.enter(&slot(standing), now, &deadline);
+            session.phase(Phase::Banner, now, &deadline);
+            session
+        };
+        let suspect = enter(Standing::Suspect);
+        let (first, second_one) = (enter(Standing::New), enter(Standing::New));
+        let greeted = enter(Standing::New);
+        greeted.phase(Phase::Ehlo, now, &deadline);
+        let pressure = Pressure::default();
+        let cut = |after| table.cut_impatient(now + after * second, 10 * second, &pressure).len();
+        assert_eq!(cut(60), 0, "nobody waits");
+        pressure.set(0, 1);
+        assert_eq!((cut(9), cut(10)), (0, 1));
+        pressure.set(5, 5);
+        assert_eq!(cut(11), 1);
+        let ends = [&suspect, &first, &second_one, &greeted].map(|session| session.cut());
+        assert_eq!(ends, [None, Some(Limit::Patience), Some(Limit::Patience), None]);
     }
 
     #[test]

@@ -2,14 +2,19 @@
 //!
 //! Every read and write ends by itself ([`super::Stream`]); this thread is for the defect nobody thought of. A session it
 //! has to cut is logged as an error, because it is one: ours.
+//!
+//! Under [`Pressure`] it also ends the patience with hosts that let us wait for their banner.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use super::Sessions;
+use parking_lot::RwLock;
+
+use super::{Pressure, Sessions};
+use crate::config::Config;
 use crate::time::clock;
 
 /// A running watchdog; stopped and joined by Drop.
@@ -25,28 +30,35 @@ impl Watchdog {
     /// What a thread gets beyond its deadline to leave by itself.
     const GRACE: Duration = Duration::from_secs(1);
 
-    /// Watches `sessions`.
+    /// Watches `sessions`, with the patience of the settings in force (`timeouts.patience`).
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(sessions: Arc<Sessions>) -> std::io::Result<Watchdog> {
+    pub fn start(
+        sessions: Arc<Sessions>,
+        pressure: Arc<Pressure>,
+        config: Arc<RwLock<Arc<Config>>>,
+    ) -> std::io::Result<Watchdog> {
         let (stop, stopped) = bounded::<()>(0);
-        let thread =
-            thread::Builder::new().name("watchdog".into()).stack_size(256 << 10).spawn(move || {
-                // Nothing is ever sent: the wait ends by its time, or because the other end is gone.
-                while stopped.recv_timeout(Watchdog::ROUND)
-                    == Err(crossbeam_channel::RecvTimeoutError::Timeout)
-                {
-                    for view in sessions.cut_overdue(clock::now(), Watchdog::GRACE) {
-                        log::error!(
-                            "session={} destination={} phase={}: past its deadline, cut by the watchdog",
-                            view.id,
-                            view.destination,
-                            view.phase
-                        );
-                    }
+        let rounds = move || {
+            // Nothing is ever sent: the wait ends by its time, or because the other end is gone.
+            while stopped.recv_timeout(Watchdog::ROUND) == Err(RecvTimeoutError::Timeout) {
+                for view in sessions.cut_overdue(clock::now(), Watchdog::GRACE) {
+                    let (id, destination, phase) = (view.id, view.destination, view.phase);
+                    log::error!(
+                        "session={id} destination={destination} phase={phase}: past its deadline, cut by the watchdog"
+                    );
                 }
-            })?;
+                let patience = config.read().timeouts.patience;
+                for view in sessions.cut_impatient(clock::now(), patience, &pressure) {
+                    let (id, destination, phase) = (view.id, view.destination, view.phase);
+                    log::info!(
+                        "session={id} destination={destination} phase={phase}: gives its seat to a destination that waits"
+                    );
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("watchdog".into()).stack_size(256 << 10).spawn(rounds)?;
         Ok(Watchdog { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -65,7 +77,7 @@ impl Drop for Watchdog {
 mod tests {
     use super::*;
     use crate::mail::Destination;
-    use crate::net::Stream;
+    use crate::net::{Caps, Ledger, Standing, Stream};
     use crate::time::{Deadline, Limit};
     use std::io::Read;
     use std::net::{SocketAddr, TcpListener};
@@ -74,12 +86,16 @@ mod tests {
     #[test]
     fn a_wedged_thread_is_woken() {
         let sessions = Sessions::new();
-        let _watchdog = Watchdog::start(Arc::clone(&sessions)).unwrap();
+        let config = Arc::new(RwLock::new(Arc::new(Config::default())));
+        let _watchdog = Watchdog::start(Arc::clone(&sessions), Arc::default(), config).unwrap();
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let (now, peer) = (clock::now(), listener.local_addr().unwrap());
         let mut stream = Stream::dial(peer, Deadline::within(now, Duration::from_secs(600))).unwrap();
         let destination = Destination::parse("example.org").unwrap();
-        let session = sessions.enter(&destination, now, &Deadline::within(now, Duration::from_millis(10)));
+        let (freed, _) = crossbeam_channel::bounded(1);
+        let caps = Caps { pool: 1, new: 1, suspect: 1, destination: 1, address: 1 };
+        let slot = Ledger::new(caps, freed).try_acquire(&destination, Standing::New, 1).unwrap();
+        let session = sessions.enter(&slot, now, &Deadline::within(now, Duration::from_millis(10)));
         session.attach("mx.example.org", peer, stream.line());
         assert!(stream.read(&mut [0; 8]).is_err());
         assert_eq!(session.cut(), Some(Limit::Phase));

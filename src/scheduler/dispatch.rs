@@ -1,10 +1,9 @@
 //! Dispatch: which site goes next, and with how many sessions. A job leaves only with its slot in its hand.
 
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::queue::{Queue, State};
-use super::site::Site;
+use super::site::{Obstacle, Site};
 use crate::delivery::{DestinationId, Job, Ticket, Visit};
 use crate::net::{Blocked, Standing};
 
@@ -22,18 +21,22 @@ impl Queue {
             self.wakes.remove(&(at, id));
             self.wake(id, now);
         }
-        let mut short = false;
+        // Suspects wait for each other; nobody else makes room for them.
+        let (mut pool, mut new) = (0, 0);
         for standing in [Standing::Proven, Standing::New, Standing::Suspect] {
             while let Some(id) = self.turns[standing as usize].pop_front() {
-                if self.serve(id, standing, now, jobs).is_none() {
-                    self.turns[standing as usize].push_front(id);
-                    // Suspects wait for each other; nobody else makes room for them.
-                    short |= standing != Standing::Suspect;
-                    break;
+                let Some(blocked) = self.serve(id, standing, now, jobs) else { continue };
+                self.turns[standing as usize].push_front(id);
+                let waiting = self.turns[standing as usize].len();
+                match (standing, blocked) {
+                    (Standing::Suspect, _) => {}
+                    (_, Blocked::Standing(_)) => new = waiting,
+                    _ => pool += waiting,
                 }
+                break;
             }
         }
-        self.pressure.store(short, Ordering::Relaxed);
+        self.pressure.set(pool, new);
     }
 
     fn wake(&mut self, id: DestinationId, now: Instant) {
@@ -48,55 +51,55 @@ impl Queue {
                 site.push_again(message);
             }
         }
-        if let Some(address) = site.blocked_on {
-            self.unblock(address, now);
-        }
+        let over = |on: &mut Obstacle| on.silent.as_ref().is_none_or(|(until, _)| *until <= now);
+        // Whatever was in its way may be gone; if it is still there, the next attempt finds it.
+        site.blocked_on.take_if(over);
         self.turn(id, now);
     }
 
-    /// A site's turn: its feed is filled, and it gets one more session if it needs one and may have it. `None` when there
-    /// is no seat for its standing: then there is none for those behind it either.
+    /// A site's turn: its feed is filled, and it gets one more session if it needs one and may have it. Returns what
+    /// is in the way when there is no seat for its standing: then there is none for those behind it either.
     fn serve(
         &mut self,
         id: DestinationId,
         queue: Standing,
         now: Instant,
         jobs: &mut dyn FnMut(Job),
-    ) -> Option<()> {
-        let Some(site) = self.sites.get_mut(&id) else { return Some(()) };
+    ) -> Option<Blocked> {
+        let site = self.sites.get_mut(&id)?;
         if site.standing != queue || !site.in_turn {
             // Its standing has changed since; it stands in the other queue.
-            return Some(());
+            return None;
         }
         site.in_turn = false;
         if site.rests(now) || site.blocked_on.is_some() {
             self.arm(id, now);
-            return Some(());
+            return None;
         }
         let at_work = self.ledger.destination(&site.destination);
         self.fill(id, at_work, now);
-        let Some(site) = self.sites.get_mut(&id) else { return Some(()) };
+        let site = self.sites.get_mut(&id)?;
         let oldest = site.oldest_fed();
         let behind = oldest.is_some_and(|at| now.saturating_duration_since(at) >= Site::BEHIND);
         if oldest.is_none() || (at_work > 0 && !behind) {
             self.arm(id, now);
-            return Some(());
+            return None;
         }
         let allowance = site.allowance(now, at_work);
         match self.ledger.try_acquire(&site.destination, site.standing, allowance) {
             Ok(slot) => {
                 jobs(Job::Visit(Visit { slot, id, feed: site.feed.clone(), failures: site.failures }));
                 self.arm(id, now);
-                Some(())
+                None
             }
             Err(Blocked::Destination) => {
                 site.at_limit = true;
                 self.arm(id, now);
-                Some(())
-            }
-            Err(Blocked::Pool | Blocked::Standing(_)) => {
-                site.in_turn = true;
                 None
+            }
+            Err(blocked) => {
+                site.in_turn = true;
+                Some(blocked)
             }
         }
     }

@@ -12,7 +12,6 @@ mod tests;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::delivery::{Arrival, Job, Report};
 use crate::mail::{Destination, QueueId};
-use crate::net::{Freed, Ledger};
+use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
 use queue::Queue;
 pub use view::{SiteView, WhyNot};
@@ -56,8 +55,8 @@ pub struct Wires {
     pub reports: (Sender<Report>, Receiver<Report>),
     /// Where the ledger tells what it has got back.
     pub freed: Receiver<Freed>,
-    /// Idle sessions look at it: somebody waits for a seat.
-    pub pressure: Arc<AtomicBool>,
+    /// Where it is said who waits for a seat.
+    pub pressure: Arc<Pressure>,
 }
 
 /// A question or an order to the scheduler's thread.

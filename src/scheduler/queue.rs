@@ -7,15 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::site::Site;
+use super::site::{Obstacle, Site};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
-use crate::net::{Freed, Ledger, Standing};
+use crate::net::{Freed, Ledger, Pressure, Standing};
 use crate::spool::Fresh;
 
 /// Where an entry is.
@@ -42,8 +41,8 @@ pub(super) struct Entry {
 pub(super) struct Queue {
     pub(super) ledger: Arc<Ledger>,
     pub(super) reports: Sender<Report>,
-    /// Idle sessions look at it: somebody waits for a seat.
-    pub(super) pressure: Arc<AtomicBool>,
+    /// Where it is said who waits for a seat.
+    pub(super) pressure: Arc<Pressure>,
     pub(super) sites: HashMap<DestinationId, Site>,
     pub(super) by_name: HashMap<Destination, DestinationId>,
     pub(super) last_site: u64,
@@ -53,7 +52,8 @@ pub(super) struct Queue {
     pub(super) fresh: HashMap<(QueueId, DestinationId), Fresh>,
     pub(super) turns: [VecDeque<DestinationId>; 3],
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
-    pub(super) full: HashMap<IpAddr, VecDeque<DestinationId>>,
+    /// Sites that wait for an address; some may have been let go since.
+    pub(super) waiting_for: HashMap<IpAddr, VecDeque<DestinationId>>,
     /// Entries up to here have had their delay notice looked at.
     pub(super) noticed: Option<(QueueId, DestinationId)>,
 }
@@ -61,10 +61,8 @@ pub(super) struct Queue {
 impl Queue {
     /// How many sites without mail are remembered.
     const REMEMBERED: usize = 20_000;
-    /// Look again after this long, though nothing was said: against a word that was lost.
-    const BLOCKED: Duration = Duration::from_secs(60);
 
-    pub(super) fn new(ledger: Arc<Ledger>, reports: Sender<Report>, pressure: Arc<AtomicBool>) -> Queue {
+    pub(super) fn new(ledger: Arc<Ledger>, reports: Sender<Report>, pressure: Arc<Pressure>) -> Queue {
         Queue {
             ledger,
             reports,
@@ -77,7 +75,7 @@ impl Queue {
             fresh: HashMap::new(),
             turns: Default::default(),
             wakes: BTreeSet::new(),
-            full: HashMap::new(),
+            waiting_for: HashMap::new(),
             noticed: None,
         }
     }
@@ -158,7 +156,10 @@ impl Queue {
     pub(super) fn report(&mut self, report: Report, now: Instant) {
         match report {
             Report::Settled { destination, id, resting } => self.settled(destination, id, resting, now),
-            Report::Reached { destination, session } => {
+            Report::Reached { destination, session, recovered } => {
+                if let Some(address) = recovered {
+                    self.unblock(address, usize::MAX, now);
+                }
                 if let Some(site) = self.sites.get_mut(&destination) {
                     site.reached(now, session);
                     // Its place in the queue of its old standing is void.
@@ -174,14 +175,18 @@ impl Queue {
                 }
                 self.turn(destination, now);
             }
-            Report::Busy { destination, address } => {
-                if let Some(site) = self.sites.get_mut(&destination) {
-                    site.blocked_on = Some(address);
-                    self.full.entry(address).or_default().push_back(destination);
-                    self.unfeed(destination);
-                    self.arm(destination, now);
-                    // The address may have got room while the report was on its way.
-                    self.unblock(address, now);
+            Report::Blocked { destination, address, silent } => {
+                let Some(site) = self.sites.get_mut(&destination) else { return };
+                let silent = silent.map(|(wait, words)| (now + wait, words));
+                let full = silent.is_none();
+                site.blocked_on = Some(Obstacle { address, silent });
+                site.in_turn = false;
+                self.waiting_for.entry(address).or_default().push_back(destination);
+                self.unfeed(destination);
+                self.arm(destination, now);
+                if full {
+                    // It may have got room while the report was on its way.
+                    self.unblock(address, self.ledger.room(address), now);
                 }
             }
         }
@@ -195,13 +200,13 @@ impl Queue {
                     self.turn(*id, now);
                 }
             }
-            Freed::Address(address) => self.unblock(*address, now),
+            Freed::Address(address) => self.unblock(*address, self.ledger.room(*address), now),
         }
     }
 
     /// Everything is looked at once: the ledger had more to say than was heard.
     pub(super) fn look_at_all(&mut self, now: Instant) {
-        self.full.clear();
+        self.waiting_for.clear();
         let all: Vec<_> = self.sites.keys().copied().collect();
         for id in all {
             if let Some(site) = self.sites.get_mut(&id) {
@@ -219,17 +224,24 @@ impl Queue {
         self.look_at_all(now);
     }
 
-    pub(super) fn unblock(&mut self, address: IpAddr, now: Instant) {
-        let room = self.ledger.room(address);
-        for _ in 0..room {
-            let Some(id) = self.full.get_mut(&address).and_then(VecDeque::pop_front) else { break };
-            if let Some(site) = self.sites.get_mut(&id) {
+    /// Lets at most `most` sites go that wait for an address.
+    pub(super) fn unblock(&mut self, address: IpAddr, most: usize, now: Instant) {
+        let mut left = most;
+        while left > 0
+            && let Some(id) = self.waiting_for.get_mut(&address).and_then(VecDeque::pop_front)
+        {
+            // Whoever has been let go otherwise has its place in the line still, and gives it up here.
+            let site = self.sites.get_mut(&id);
+            if let Some(site) =
+                site.filter(|site| site.blocked_on.as_ref().is_some_and(|on| on.address == address))
+            {
                 site.blocked_on = None;
+                left -= 1;
                 self.turn(id, now);
             }
         }
-        if self.full.get(&address).is_some_and(VecDeque::is_empty) {
-            self.full.remove(&address);
+        if self.waiting_for.get(&address).is_some_and(VecDeque::is_empty) {
+            self.waiting_for.remove(&address);
         }
     }
 
@@ -295,7 +307,7 @@ impl Queue {
     /// Sets the one time at which a site is looked at again.
     pub(super) fn arm(&mut self, id: DestinationId, now: Instant) {
         let Some(site) = self.sites.get_mut(&id) else { return };
-        let next = site.next_look(now, Queue::BLOCKED);
+        let next = site.next_look(now);
         if site.wake != next {
             site.wake.map(|at| self.wakes.remove(&(at, id)));
             next.map(|at| self.wakes.insert((at, id)));

@@ -46,8 +46,26 @@ pub(super) struct Site {
     pub(super) wake: Option<Instant>,
     /// It has as many sessions as it may: looked at again when one ends, not by the clock.
     pub(super) at_limit: bool,
-    /// Every address was full: it waits for this one.
-    pub(super) blocked_on: Option<IpAddr>,
+    /// No address of its could be tried: it waits for this one.
+    pub(super) blocked_on: Option<Obstacle>,
+}
+
+/// What is in the way of a site.
+#[derive(Clone, Debug)]
+pub(super) struct Obstacle {
+    pub(super) address: IpAddr,
+    /// It is left alone until then, because of this; without this it has as many connections as it may have.
+    pub(super) silent: Option<(Instant, String)>,
+}
+
+impl Obstacle {
+    /// Look again after this long though nobody said that there is room: against a word that was lost.
+    const LOST: Duration = Duration::from_secs(60);
+
+    /// When to look again at the latest.
+    fn until(&self, now: Instant) -> Instant {
+        self.silent.as_ref().map_or(now + Obstacle::LOST, |(until, _)| *until)
+    }
 }
 
 impl Site {
@@ -109,7 +127,7 @@ impl Site {
     }
 
     /// The one time at which it is to be looked at again, if nothing is reported before.
-    pub(super) fn next_look(&mut self, now: Instant, blocked: Duration) -> Option<Instant> {
+    pub(super) fn next_look(&mut self, now: Instant) -> Option<Instant> {
         let has_mail = self.ready() > 0 || self.fed() > 0;
         let behind = self.oldest_fed().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
         let looks = [
@@ -117,7 +135,7 @@ impl Site {
             self.rest_until.filter(|until| has_mail && *until > now),
             behind.filter(|_| !self.at_limit),
             self.narrow_until.filter(|until| has_mail && self.at_limit && *until > now),
-            self.blocked_on.map(|_| now + blocked),
+            self.blocked_on.as_ref().map(|on| on.until(now)),
         ];
         looks.into_iter().flatten().min()
     }

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
@@ -32,7 +31,7 @@ impl Desk {
         let (freed_in, freed) = bounded(64);
         let (reports_in, reports) = unbounded();
         let ledger = Ledger::new(CAPS, freed_in);
-        let queue = Queue::new(Arc::clone(&ledger), reports_in, Arc::new(AtomicBool::new(false)));
+        let queue = Queue::new(Arc::clone(&ledger), reports_in, Arc::default());
         Desk { queue, ledger, freed, reports, now: clock::now(), last: 0 }
     }
 
@@ -76,7 +75,7 @@ impl Desk {
     }
 
     fn reached(&mut self, visit: &Visit, session: u64) {
-        self.queue.report(Report::Reached { destination: visit.id, session }, self.now);
+        self.queue.report(Report::Reached { destination: visit.id, session, recovered: None }, self.now);
     }
 
     /// The site fails as sites do: the message goes back with it, the slot is given back.
@@ -247,7 +246,7 @@ fn a_full_address_holds_a_site_back_until_it_has_room() {
     let holds = [slot.reach(address).unwrap(), slot.reach(address).unwrap()];
     let visit = desk.only(Duration::ZERO);
     visit.feed.take().unwrap().settle(Resting::WithSite);
-    desk.queue.report(Report::Busy { destination: visit.id, address }, desk.now);
+    desk.queue.report(Report::Blocked { destination: visit.id, address, silent: None }, desk.now);
     drop(visit);
     assert!(desk.after(SECOND).is_empty());
     let why = desk.queue.why_not_now(id, &destination("a.example"), desk.now);
@@ -264,8 +263,29 @@ fn room_that_came_before_the_report_of_none_is_not_missed() {
     visit.feed.take().unwrap().settle(Resting::WithSite);
     let (destination, address) = (visit.id, [192, 0, 2, 1].into());
     drop(visit);
-    desk.queue.report(Report::Busy { destination, address }, desk.now);
+    desk.queue.report(Report::Blocked { destination, address, silent: None }, desk.now);
     assert_eq!(desk.after(Duration::ZERO).len(), 1);
+}
+
+#[test]
+fn an_address_that_is_left_alone_holds_its_sites_back_until_one_finds_out() {
+    let mut desk = Desk::new();
+    let address: IpAddr = [192, 0, 2, 1].into();
+    for name in ["a.example", "b.example", "c.example"] {
+        desk.add(name);
+    }
+    let visits = desk.after(Duration::ZERO);
+    for (visit, seconds) in visits.into_iter().zip([60, 90, 90]) {
+        visit.feed.take().unwrap().settle(Resting::WithSite);
+        let silent = Some((seconds * SECOND, "silent".to_owned()));
+        desk.queue.report(Report::Blocked { destination: visit.id, address, silent }, desk.now);
+    }
+    assert!(desk.after(59 * SECOND).is_empty());
+    let probe = desk.only(SECOND);
+    assert_eq!(probe.destination().to_string(), "a.example");
+    let recovered = Some(address);
+    desk.queue.report(Report::Reached { destination: probe.id, session: 1, recovered }, desk.now);
+    assert_eq!(names(&desk.after(Duration::ZERO)), ["b.example", "c.example"]);
 }
 
 #[test]

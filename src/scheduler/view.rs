@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::queue::{Queue, State};
+use super::site::Obstacle;
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
 
@@ -33,7 +34,7 @@ pub struct SiteView {
 }
 
 /// Why a message is not being delivered at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyNot {
     /// It is: a session has it, or takes it next.
     InHand,
@@ -43,6 +44,8 @@ pub enum WhyNot {
     SiteRests(Duration),
     /// This address has as many connections as it may have.
     AddressFull(IpAddr),
+    /// This address is left alone for so long, after what it did to other mail.
+    AddressRests(IpAddr, Duration, String),
     /// The sessions of its destination have other messages first.
     BehindOthers,
     /// No seat of the pool is free for its destination.
@@ -64,7 +67,7 @@ impl Queue {
                 ready: site.ready(),
                 waiting: site.waiting.len(),
                 sessions: self.ledger.destination(&site.destination),
-                blocked_on: site.blocked_on,
+                blocked_on: site.blocked_on.as_ref().map(|on| on.address),
             })
             .collect()
     }
@@ -82,8 +85,11 @@ impl Queue {
                     site.rest_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
                 WhyNot::SiteRests(until)
             }
-            State::Ready => match site.blocked_on {
-                Some(address) => WhyNot::AddressFull(address),
+            State::Ready => match &site.blocked_on {
+                Some(Obstacle { address, silent: Some((until, words)) }) => {
+                    WhyNot::AddressRests(*address, until.saturating_duration_since(now), words.clone())
+                }
+                Some(Obstacle { address, silent: None }) => WhyNot::AddressFull(*address),
                 None if self.ledger.destination(&site.destination) > 0 => WhyNot::BehindOthers,
                 None => WhyNot::NoSeat,
             },

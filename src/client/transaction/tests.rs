@@ -47,7 +47,7 @@ fn deliver(
     let destination = Destination::parse("example.org").unwrap();
     let slot = ledger.try_acquire(&destination, Standing::New, 1).unwrap();
     let deadline = Deadline::within(clock::now(), Duration::from_secs(10));
-    let session = Arc::new(Sessions::new().enter(&destination, clock::now(), &deadline));
+    let session = Arc::new(Sessions::new().enter(&slot, clock::now(), &deadline));
     let mut timeouts = Config::default().timeouts;
     timeouts.dot = Duration::from_millis(300);
     let manner = Arc::new(Manner { hostname: Domain::parse("relay.test").unwrap(), timeouts });
