@@ -8,12 +8,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Sender, TrySendError};
-use parking_lot::Mutex;
 
+use super::sync::{Arc, AtomicBool, Mutex, Ordering};
 use crate::mail::Destination;
 
 /// What is known of a destination; it decides how much of the pool such destinations may hold together.
@@ -163,11 +161,17 @@ pub enum Freed {
     Address(IpAddr),
 }
 
+/// Counts and caps, under one mutex: a cap is checked in the same moment as its count is raised.
+#[derive(Debug)]
+struct State {
+    counts: Counts,
+    caps: Caps,
+}
+
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
-    counts: Mutex<Counts>,
-    caps: Mutex<Caps>,
+    state: Mutex<State>,
     freed: Sender<Freed>,
     /// A Drop found the channel full, and must not wait: whoever reads it should look at everything once.
     missed: AtomicBool,
@@ -176,8 +180,8 @@ pub struct Ledger {
 impl Ledger {
     /// An empty ledger. What is given back is told to `freed`; see [`Ledger::missed`] for when that is full.
     pub fn new(caps: Caps, freed: Sender<Freed>) -> Arc<Ledger> {
-        let missed = AtomicBool::new(false);
-        Arc::new(Ledger { counts: Mutex::default(), caps: Mutex::new(caps), freed, missed })
+        let state = Mutex::new(State { counts: Counts::default(), caps });
+        Arc::new(Ledger { state, freed, missed: AtomicBool::new(false) })
     }
 
     /// Whether something was given back that `freed` had no room for, since this was last asked.
@@ -187,13 +191,13 @@ impl Ledger {
 
     /// Connections, or work that leads to one, of one destination.
     pub fn destination(&self, destination: &Destination) -> usize {
-        self.counts.lock().destination(destination)
+        self.state.lock().counts.destination(destination)
     }
 
     /// How many more connections `address` may have.
     pub fn room(&self, address: IpAddr) -> usize {
-        let most = self.caps.lock().address;
-        most.saturating_sub(self.counts.lock().address(address))
+        let state = self.state.lock();
+        state.caps.address.saturating_sub(state.counts.address(address))
     }
 
     fn tell(&self, freed: Freed) {
@@ -212,24 +216,26 @@ impl Ledger {
         standing: Standing,
         most: usize,
     ) -> Result<Slot, Blocked> {
-        let caps = *self.caps.lock();
-        self.counts.lock().take(&caps, most, destination, standing)?;
+        let mut state = self.state.lock();
+        let caps = state.caps;
+        state.counts.take(&caps, most, destination, standing)?;
+        drop(state);
         Ok(Slot { ledger: Arc::clone(self), destination: destination.clone(), standing })
     }
 
     /// What is held now.
     pub fn counts(&self) -> Counts {
-        self.counts.lock().clone()
+        self.state.lock().counts.clone()
     }
 
     /// The limits.
     pub fn caps(&self) -> Caps {
-        *self.caps.lock()
+        self.state.lock().caps
     }
 
     /// Other limits from now on. Slots above them stay until they are given back.
     pub fn set_caps(&self, caps: Caps) {
-        *self.caps.lock() = caps;
+        self.state.lock().caps = caps;
     }
 }
 
@@ -272,21 +278,19 @@ impl Slot {
 
     /// One more connection to `address`, or `None` when it has as many as it may have.
     pub fn reach(&self, address: IpAddr) -> Option<AddressHold> {
-        let most = self.ledger.caps.lock().address;
-        let mut counts = self.ledger.counts.lock();
-        let count = counts.addresses.entry(address).or_default();
-        if *count >= most {
+        let mut state = self.ledger.state.lock();
+        if state.counts.address(address) >= state.caps.address {
             return None;
         }
-        *count += 1;
-        drop(counts);
+        *state.counts.addresses.entry(address).or_default() += 1;
+        drop(state);
         Some(AddressHold { ledger: Arc::clone(&self.ledger), address })
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.ledger.counts.lock().give_back(&self.destination, self.standing);
+        self.ledger.state.lock().counts.give_back(&self.destination, self.standing);
         self.ledger.tell(Freed::Slot(self.destination.clone()));
     }
 }
@@ -307,89 +311,7 @@ impl AddressHold {
 
 impl Drop for AddressHold {
     fn drop(&mut self) {
-        lower(self.ledger.counts.lock().addresses.entry(self.address));
+        lower(self.ledger.state.lock().counts.addresses.entry(self.address));
         self.ledger.tell(Freed::Address(self.address));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crossbeam_channel::bounded;
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    const CAPS: Caps = Caps { pool: 10, new: 6, suspect: 2, destination: 3, address: 2 };
-
-    fn to(name: &str) -> Destination {
-        Destination::parse(name).unwrap()
-    }
-
-    #[test]
-    fn no_cap_is_ever_exceeded() {
-        let (freed, _wakes) = bounded(1);
-        let ledger = Ledger::new(CAPS, freed);
-        let mut slots = Vec::new();
-        for _ in 0..3 {
-            slots.push(ledger.try_acquire(&to("a.example"), Standing::Proven, 9).unwrap());
-        }
-        assert_eq!(
-            ledger.try_acquire(&to("a.example"), Standing::Proven, 9).err(),
-            Some(Blocked::Destination)
-        );
-        assert_eq!(
-            ledger.try_acquire(&to("b.example"), Standing::Proven, 0).err(),
-            Some(Blocked::Destination)
-        );
-        for n in 0..2 {
-            slots.push(ledger.try_acquire(&to(&format!("s{n}.example")), Standing::Suspect, 1).unwrap());
-        }
-        let suspect = ledger.try_acquire(&to("s9.example"), Standing::Suspect, 1);
-        assert_eq!(suspect.err(), Some(Blocked::Standing(Standing::Suspect)));
-        for n in 0..5 {
-            slots.push(ledger.try_acquire(&to(&format!("n{n}.example")), Standing::New, 2).unwrap());
-        }
-        assert_eq!(ledger.try_acquire(&to("c.example"), Standing::Proven, 1).err(), Some(Blocked::Pool));
-        drop(slots);
-        assert_eq!(ledger.counts(), Counts::default());
-    }
-
-    #[test]
-    fn an_address_has_a_cap_of_its_own() {
-        let (freed, _wakes) = bounded(1);
-        let ledger = Ledger::new(CAPS, freed);
-        let address: IpAddr = [192, 0, 2, 1].into();
-        let slots: Vec<_> = (0..3)
-            .map(|n| ledger.try_acquire(&to(&format!("d{n}.example")), Standing::New, 1).unwrap())
-            .collect();
-        let holds: Vec<_> = slots.iter().filter_map(|slot| slot.reach(address)).collect();
-        assert_eq!((holds.len(), ledger.counts().address(address)), (2, 2));
-        drop(holds);
-        assert_eq!(ledger.counts().address(address), 0);
-        assert!(slots[2].reach(address).is_some());
-    }
-
-    #[test]
-    fn a_slot_given_back_wakes_whoever_schedules() {
-        let (freed, wakes) = bounded(1);
-        let ledger = Ledger::new(CAPS, freed);
-        for _ in 0..3 {
-            drop(ledger.try_acquire(&to("a.example"), Standing::New, 1).unwrap());
-        }
-        assert_eq!(wakes.try_iter().collect::<Vec<_>>(), [Freed::Slot(to("a.example"))]);
-        assert!(ledger.missed(), "two more were given back than the channel had room for");
-        assert!(!ledger.missed());
-    }
-
-    #[test]
-    fn a_panic_loses_no_count() {
-        let (freed, _wakes) = bounded(1);
-        let ledger = Ledger::new(CAPS, freed);
-        let slot = ledger.try_acquire(&to("a.example"), Standing::New, 1).unwrap();
-        let result = catch_unwind(AssertUnwindSafe(move || {
-            let _hold = slot.reach([192, 0, 2, 1].into());
-            panic!("a worker's");
-        }));
-        assert!(result.is_err());
-        assert_eq!(ledger.counts(), Counts::default());
     }
 }

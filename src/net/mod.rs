@@ -4,10 +4,13 @@
 mod addresses;
 mod connection;
 mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 mod lines;
 mod pressure;
 mod sessions;
 mod stream;
+mod sync;
 mod watchdog;
 
 pub use addresses::{Addresses, Advice, Probe};
