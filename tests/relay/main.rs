@@ -13,6 +13,7 @@
 
 mod client;
 mod deadlines;
+mod hostile;
 mod house;
 mod misbehaviour;
 mod peer;

@@ -4,9 +4,10 @@
 
 use crate::client::Client;
 use crate::house::House;
-use crate::peer::{Host, Peer};
+use crate::peer::Host;
 use crate::wait::{SOON, wait_until};
 use serde_json::Value;
+use std::net::IpAddr;
 
 /// A place in the conversation.
 #[derive(Debug, Clone, Copy)]
@@ -121,17 +122,9 @@ pub const WAYS: [Way; 6] = [
 ];
 
 /// Ways not to take a body that is larger than every buffer on its way. A host that leaves with unread octets resets.
-pub const BODY_WAYS: [Way; 5] = [
+pub const BODY_WAYS: [Way; 4] = [
     Way { name: "deaf", steps: "silence", said: LIMIT, lasting: true, leaves: false },
     Way { name: "talks", steps: "endless 250-more", said: LIMIT, lasting: true, leaves: false },
-    Way {
-        // 4 MB a second, in steps well within the limit of a block.
-        name: "slow",
-        steps: "label read;hear-bytes 131072;pause 30ms;repeat-from read",
-        said: &["timed out (minimum data rate)"],
-        lasting: true,
-        leaves: false,
-    },
     Way {
         name: "closes",
         steps: "hear-bytes 100000;close",
@@ -148,27 +141,44 @@ pub const BODY_WAYS: [Way; 5] = [
     },
 ];
 
+/// Slowly enough to be below a data rate, and never late with a block.
+pub const SLOW_WAYS: [Way; 1] = [Way {
+    // 4 MB a second, in steps well within the limit of a block.
+    name: "slow",
+    steps: "label read;hear-bytes 131072;pause 30ms;repeat-from read",
+    said: &["timed out (minimum data rate)"],
+    lasting: true,
+    leaves: false,
+}];
+
 impl Place {
     /// The script of a host that misbehaves so, here.
     pub fn script(&self, way: &Way) -> String {
         let steps = way.steps.replace("CODE", &self.code.to_string());
         format!("{}{steps}", self.lead).replace(';', "\n")
     }
-
-    /// The script of a host that is good up to here, and then drips a good reply.
-    pub fn slow(&self, rest: &str) -> String {
-        format!("{}{rest}", self.lead).replace(';', "\n")
-    }
 }
 
 /// Submits messages with the subjects `0..count` for `to`, on one connection.
 #[track_caller]
 pub fn send(house: &House, to: &str, count: usize) {
+    send_text(house, to, count, "hello\n");
+}
+
+/// As `send`, with this text.
+#[track_caller]
+pub fn send_text(house: &House, to: &str, count: usize, text: &str) {
     let mut client = Client::greet(house.smtp_addr()).unwrap();
     for n in 0..count {
-        client.send("a@client.test", &[to], &format!("Subject: {n}\n\nhello\n")).unwrap();
+        client.send("a@client.test", &[to], &format!("Subject: {n}\n\n{text}")).unwrap();
     }
     client.ask("QUIT").unwrap();
+}
+
+/// A text of that many octets, larger than what the sockets on the way hold.
+pub fn large(octets: usize) -> String {
+    let line = format!("{}\n", "x".repeat(899));
+    line.repeat(octets / line.len())
 }
 
 /// The messages `0..count` are at the host, each exactly once.
@@ -205,26 +215,39 @@ pub fn queued(house: &House, destination: &str) -> Vec<Value> {
     recipients
 }
 
-/// Waits until a message for `domain` has failed, and gives the last failures of all that have: phase and text. Each
-/// names the peer.
+/// A failure, as the queue shows it.
+#[derive(Debug)]
+pub struct Last {
+    pub phase: String,
+    pub host: Option<String>,
+    pub text: String,
+}
+
+/// Waits until a message for `domain` has failed, and gives the last failures of all that have.
 #[track_caller]
-pub fn wait_failed(house: &House, domain: &str, peer: &impl Peer) -> Vec<(String, String)> {
-    let host = format!("mx.{domain}[{}]", peer.addr().ip());
-    let lasts = wait_until(&format!("a failure of {domain}"), SOON, || {
+pub fn wait_failed(house: &House, domain: &str) -> Vec<Last> {
+    wait_until(&format!("a failure of {domain}"), SOON, || {
         let recipients = queued(house, domain);
-        let lasts: Vec<Value> = recipients
-            .iter()
-            .map(|recipient| recipient["last"].clone())
-            .filter(|last| !last.is_null())
-            .collect();
+        let word = |last: &Value, key: &str| last[key].as_str().map(str::to_string);
+        let tried = recipients.iter().map(|recipient| &recipient["last"]).filter(|last| !last.is_null());
+        let lasts = tried.map(|last| Last {
+            phase: word(last, "phase").unwrap_or_default(),
+            host: word(last, "host"),
+            text: word(last, "text").unwrap_or_default(),
+        });
+        let lasts: Vec<Last> = lasts.collect();
         if lasts.is_empty() { Err(format!("{recipients:?}")) } else { Ok(lasts) }
-    });
-    let word = |last: &Value, key: &str| last[key].as_str().unwrap_or_default().to_string();
-    for last in &lasts {
-        assert_eq!(word(last, "host"), host, "{last}");
-        assert!(word(last, "text").starts_with(&host), "{last}");
+    })
+}
+
+impl Last {
+    /// The failure names the one MX of `domain` and its address.
+    #[track_caller]
+    pub fn names(&self, domain: &str, address: IpAddr) {
+        let host = format!("mx.{domain}[{address}]");
+        assert_eq!(self.host.as_deref(), Some(host.as_str()));
+        assert!(self.text.starts_with(&host), "{self:?}");
     }
-    lasts.iter().map(|last| (word(last, "phase"), word(last, "text"))).collect()
 }
 
 /// The watchdog is for the defect nobody thought of: that it acted is one. So is a panic.

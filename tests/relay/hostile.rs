@@ -1,0 +1,140 @@
+//! Healthy mail beside hosts that misbehave: it does not wait for them, however many they are, and whatever they do.
+//!
+//! Every limit here is far beyond what a test waits for: mail that arrives has arrived while the sessions with the bad
+//! hosts were open, which is looked at, and not timed.
+
+use crate::house::House;
+use crate::misbehaviour::*;
+use crate::peer::{Peer, Script};
+use crate::wait::{SOON, wait_until};
+use serde_json::Value;
+
+/// Seats of the pool, and domains that want them all.
+const POOL: usize = 16;
+
+/// A house whose every limit is far away, patience too.
+fn house(workers: usize) -> House {
+    let keys =
+        ["connect", "banner", "ehlo", "mail", "rcpt", "data", "block", "dot", "quit", "session", "patience"];
+    let house = keys.iter().fold(House::new(), |house, key| house.set(&format!("timeouts.{key}"), "10m"));
+    house
+        .set("timeouts.idle", "20ms")
+        .set("timeouts.shutdown", "300ms")
+        .set("delivery.workers", workers)
+        .set("delivery.messages_per_connection", 1)
+}
+
+/// A domain with a host that plays this.
+fn hostile(house: &House, domain: String, script: &str) -> (String, Script) {
+    let script = house.script(script);
+    house.domain(&domain, &script);
+    (domain, script)
+}
+
+fn rows(house: &House) -> Vec<Value> {
+    house.connections()["connections"].as_array().unwrap().clone()
+}
+
+/// The sessions with these hosts were never closed, by either side.
+#[track_caller]
+fn still_held(hosts: &[(String, Script)]) {
+    for (domain, script) in hosts {
+        let counts = script.counts();
+        assert_eq!((counts.open_now, counts.closed_by_them), (counts.opened, 0), "{domain}");
+        assert!(counts.most_at_once <= 2, "{domain}: {counts:?}");
+    }
+}
+
+/// All the places and all the ways that last, at once: the table shows each, good mail passes, and the house can be left.
+#[test]
+fn good_mail_passes_all_that_lasts() {
+    let house = house(100).start();
+    let lasting = || WAYS.into_iter().filter(|way| way.lasting);
+    let cells = PLACES.into_iter().flat_map(|place| lasting().map(move |way| (place, way)));
+    let mut places = vec![("deaf.test".to_string(), BODY.word)];
+    let mut hosts = vec![hostile(&house, places[0].0.clone(), &BODY.script(&BODY_WAYS[0]))];
+    send_text(&house, "b@deaf.test", 1, &large(8 << 20));
+    for (place, way) in cells {
+        let domain = format!("{}.{}.test", way.name, place.word);
+        hosts.push(hostile(&house, domain.clone(), &place.script(&way)));
+        send(&house, &format!("b@{domain}"), 3);
+        places.push((domain, place.word));
+    }
+    wait_until("every host in its place in the table", SOON, || {
+        let rows = rows(&house);
+        let there = |(domain, word): &&(String, &str)| {
+            let mx = format!("mx.{domain}");
+            rows.iter().any(|row| {
+                row["destination"] == *domain
+                    && row["phase"] == *word
+                    && row["mx"] == mx
+                    && row["address"].is_string()
+            })
+        };
+        let missing: Vec<_> = places.iter().filter(|place| !there(place)).collect();
+        missing.is_empty().then_some(()).ok_or_else(|| format!("missing: {missing:?} in {rows:?}"))
+    });
+    for domain in ["one.test", "two.test", "three.test"] {
+        let good = house.good(domain);
+        send(&house, &format!("b@{domain}"), 10);
+        each_once(&good, 10, domain);
+    }
+    still_held(&hosts);
+    // Those that wait say so, and those that are taken too.
+    for (domain, word) in &places {
+        let recipients = queued(&house, domain);
+        assert!(recipients.iter().all(|recipient| recipient["last"].is_null()), "{domain}: {recipients:?}");
+        assert_eq!(
+            recipients.is_empty(),
+            *word == "quit" && recipients.is_empty(),
+            "{domain}: {recipients:?}"
+        );
+    }
+    let status = house.terminate();
+    assert!(status.success(), "{status}");
+    for (_, script) in &hosts {
+        script.wait_alone(SOON);
+    }
+    no_defect(&house);
+}
+
+/// Sixteen domains whose hosts hold whatever they get, on a pool of sixteen, in each phase: the good keep their seats.
+fn sixteen(place: Place) {
+    let house = house(POOL).start();
+    let good = house.good("good.test");
+    // So that it is known to be good.
+    send(&house, "b@good.test", 1);
+    good.wait_for(1, SOON);
+    let hosts: Vec<_> =
+        (0..POOL).map(|n| hostile(&house, format!("bad{n}.test"), &place.script(&WAYS[0]))).collect();
+    hosts.iter().for_each(|(domain, _)| send(&house, &format!("b@{domain}"), 6));
+    let opened = || hosts.iter().map(|(_, script)| script.opened()).sum::<usize>();
+    wait_until("the share of the new to be used up", SOON, || opened() >= POOL * 60 / 100);
+    for n in 1..=10 {
+        send(&house, "b@good.test", 1);
+        good.wait_for(1 + n, SOON);
+    }
+    still_held(&hosts);
+    assert!(opened() < POOL, "{}: every seat is held by a bad host", place.word);
+    no_defect(&house);
+}
+
+#[test]
+fn sixteen_without_a_banner() {
+    sixteen(BANNER);
+}
+
+#[test]
+fn sixteen_silent_at_ehlo() {
+    sixteen(EHLO);
+}
+
+#[test]
+fn sixteen_silent_at_mail() {
+    sixteen(MAIL);
+}
+
+#[test]
+fn sixteen_silent_at_the_final_dot() {
+    sixteen(DOT);
+}
