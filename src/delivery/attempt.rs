@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::{DestinationId, Report};
+use super::job::Report;
 use super::workshop::{Workshop, random};
 use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
 use crate::config::Config;
@@ -59,7 +59,6 @@ pub(super) struct Attempter<'a> {
     pub(super) config: &'a Config,
     pub(super) manner: &'a Arc<Manner>,
     pub(super) session: &'a Arc<Session>,
-    pub(super) destination: DestinationId,
     pub(super) deadline: Deadline,
 }
 
@@ -161,9 +160,9 @@ impl Run<'_, '_> {
             };
             match Client::open(slot, attempter.session, &hop, attempter.manner, attempter.deadline) {
                 Ok(client) => {
-                    let recovered = attempter.shop.addresses.good(address, clock::now()).then_some(address);
-                    let (destination, session) = (attempter.destination, attempter.session.id());
-                    attempter.shop.report(Report::Reached { destination, session, recovered });
+                    if attempter.shop.addresses.good(address, clock::now()) {
+                        attempter.shop.report(Report::Recovered(address));
+                    }
                     return Ok(Box::new(client));
                 }
                 Err(unopened) => {
