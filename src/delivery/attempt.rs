@@ -197,6 +197,8 @@ impl Run<'_, '_> {
     /// Transactions until every open recipient is decided, or the conversation ends.
     fn transact(&mut self, client: &mut Client) -> Option<Trouble> {
         let (lease, most) = (self.lease, self.attempter.config.delivery.recipients_per_transaction);
+        #[cfg(debug_assertions)]
+        panic_on_order(lease);
         loop {
             let batch: Vec<usize> = self.open().take(most).collect();
             if batch.is_empty() {
@@ -263,5 +265,16 @@ fn no_address() -> Failure {
         diagnostic: crate::mail::Diagnostic::Local("the route has no address to try".into()),
         remote: None,
         duplicate: false,
+    }
+}
+
+/// A defect on order, to show that one costs nothing: in a debug build, `SENDOFF_TEST_PANIC` names the local part of
+/// recipients whose attempts panic once a session is open. A release has neither the variable nor this function.
+#[cfg(debug_assertions)]
+fn panic_on_order(lease: &Lease) {
+    static WHOM: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let Some(whom) = WHOM.get_or_init(|| std::env::var("SENDOFF_TEST_PANIC").ok()) else { return };
+    if lease.recipients().iter().any(|recipient| recipient.address.local() == whom) {
+        panic!("ordered by SENDOFF_TEST_PANIC");
     }
 }

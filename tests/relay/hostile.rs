@@ -165,3 +165,42 @@ fn a_host_that_greets_and_falls_silent_is_left_alone_for_longer_each_time() {
     });
     no_defect(&house);
 }
+
+/// A defect of ours in the middle of a session, eight times on a pool of three: the slots are back, no thread is lost, the
+/// mail waits, and is delivered once the defect is gone.
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_in_a_worker_costs_nothing() {
+    const PANICS: usize = 8;
+    const WORKERS: usize = 3;
+    let house = house(WORKERS).env("SENDOFF_TEST_PANIC", "panic").start();
+    let host = house.good("good.test");
+    let threads = || {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", house.pid())).unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.filter(|name| name.starts_with("worker-")).count()
+    };
+    let before = threads();
+    assert!(before >= WORKERS);
+    send(&house, "panic@good.test", PANICS);
+    wait_until("every panic in the log", SOON, || {
+        let count = house.log().matches("a worker panicked").count();
+        (count >= PANICS).then_some(()).ok_or_else(|| format!("{count} panics"))
+    });
+    send(&house, "b@good.test", 12);
+    each_once(&host, 12, "good.test");
+    wait_quiet(&house);
+    assert_eq!(threads(), before);
+    host.wait_alone(SOON);
+    assert!(host.most_at_once() <= 2);
+    assert_eq!(queued(&house, "good.test").len(), PANICS);
+    // Without the defect.
+    let house = house.env("SENDOFF_TEST_PANIC", "");
+    house.restart();
+    let messages = host.wait_for(12 + PANICS, SOON);
+    let late = messages.iter().filter(|message| message.forward_paths == ["panic@good.test"]);
+    assert_eq!(late.count(), PANICS);
+    wait_until("an empty queue", SOON, || house.queue()["messages"] == 0);
+    assert_eq!(host.count(), 12 + PANICS);
+    assert_eq!(house.log().matches("a worker panicked").count(), PANICS);
+}
