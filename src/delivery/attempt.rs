@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::job::{DestinationId, Report};
+use super::job::Report;
 use super::workshop::{Workshop, random};
 use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
 use crate::config::Config;
@@ -59,7 +59,6 @@ pub(super) struct Attempter<'a> {
     pub(super) config: &'a Config,
     pub(super) manner: &'a Arc<Manner>,
     pub(super) session: &'a Arc<Session>,
-    pub(super) destination: DestinationId,
     pub(super) deadline: Deadline,
 }
 
@@ -161,9 +160,9 @@ impl Run<'_, '_> {
             };
             match Client::open(slot, attempter.session, &hop, attempter.manner, attempter.deadline) {
                 Ok(client) => {
-                    let recovered = attempter.shop.addresses.good(address, clock::now()).then_some(address);
-                    let (destination, session) = (attempter.destination, attempter.session.id());
-                    attempter.shop.report(Report::Reached { destination, session, recovered });
+                    if attempter.shop.addresses.good(address, clock::now()) {
+                        attempter.shop.report(Report::Recovered(address));
+                    }
                     return Ok(Box::new(client));
                 }
                 Err(unopened) => {
@@ -198,6 +197,8 @@ impl Run<'_, '_> {
     /// Transactions until every open recipient is decided, or the conversation ends.
     fn transact(&mut self, client: &mut Client) -> Option<Trouble> {
         let (lease, most) = (self.lease, self.attempter.config.delivery.recipients_per_transaction);
+        #[cfg(debug_assertions)]
+        panic_on_order(lease);
         loop {
             let batch: Vec<usize> = self.open().take(most).collect();
             if batch.is_empty() {
@@ -264,5 +265,16 @@ fn no_address() -> Failure {
         diagnostic: crate::mail::Diagnostic::Local("the route has no address to try".into()),
         remote: None,
         duplicate: false,
+    }
+}
+
+/// A defect on order, to show that one costs nothing: in a debug build, `SENDOFF_TEST_PANIC` names the local part of
+/// recipients whose attempts panic once a session is open. A release has neither the variable nor this function.
+#[cfg(debug_assertions)]
+fn panic_on_order(lease: &Lease) {
+    static WHOM: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let Some(whom) = WHOM.get_or_init(|| std::env::var("SENDOFF_TEST_PANIC").ok()) else { return };
+    if lease.recipients().iter().any(|recipient| recipient.address.local() == whom) {
+        panic!("ordered by SENDOFF_TEST_PANIC");
     }
 }

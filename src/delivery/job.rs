@@ -105,15 +105,15 @@ pub enum Report {
         /// What becomes of it.
         resting: Resting,
     },
-    /// A session heard a reply to EHLO: the destination is proven.
+    /// A session had its first message answered, for good or ill: the destination is proven.
     Reached {
         /// The destination.
         destination: DestinationId,
         /// The session.
         session: u64,
-        /// The address it was reached at, if that had been left alone until now: whoever waits for it may go.
-        recovered: Option<IpAddr>,
     },
+    /// An address that had been left alone until now has answered EHLO: whoever waits for it may go.
+    Recovered(IpAddr),
     /// A session, or all addresses of an attempt, failed as a site.
     SiteFailed {
         /// The destination.

@@ -21,14 +21,7 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
     let session = Arc::new(shop.sessions.enter(&visit.slot, began, &deadline));
     let Visit { slot, id: destination_id, feed, failures } = visit;
     let destination = slot.destination().clone();
-    let attempter = Attempter {
-        shop,
-        config: &config,
-        manner: &manner,
-        session: &session,
-        destination: destination_id,
-        deadline,
-    };
+    let attempter = Attempter { shop, config: &config, manner: &manner, session: &session, deadline };
     let site_rest = config.retry.site.wait(failures + 1, jitter());
     let context =
         Context { config: &config, destination: &destination, session: Some(session.id()), site_rest };
@@ -45,6 +38,11 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
         served += 1;
         // The site's failure is reported before its message goes back, or the message would be handed out again at once.
         let over = match attempted.ended {
+            // Once a session: the first message has proven it, whatever became of that message.
+            Ended::Well if served == 1 => {
+                shop.report(Report::Reached { destination: destination_id, session: session.id() });
+                None
+            }
             Ended::Well | Ended::NoSite => None,
             Ended::Ours => Some(None),
             Ended::Blocked(address, silent) => {

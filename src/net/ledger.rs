@@ -17,7 +17,8 @@ use crate::mail::Destination;
 /// What is known of a destination; it decides how much of the pool such destinations may hold together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// Its last session reached a reply to EHLO.
+    /// Its last session answered a transaction, for good or ill. A greeting proves nothing: a host that greets and then
+    /// falls silent would have any seat, and its back-off would begin anew with every EHLO.
     Proven,
     /// Nothing is known.
     #[default]

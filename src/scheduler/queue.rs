@@ -156,10 +156,8 @@ impl Queue {
     pub(super) fn report(&mut self, report: Report, now: Instant) {
         match report {
             Report::Settled { destination, id, resting } => self.settled(destination, id, resting, now),
-            Report::Reached { destination, session, recovered } => {
-                if let Some(address) = recovered {
-                    self.unblock(address, usize::MAX, now);
-                }
+            Report::Recovered(address) => self.unblock(address, usize::MAX, now),
+            Report::Reached { destination, session } => {
                 if let Some(site) = self.sites.get_mut(&destination) {
                     site.reached(now, session);
                     // Its place in the queue of its old standing is void.

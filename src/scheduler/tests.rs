@@ -75,7 +75,7 @@ impl Desk {
     }
 
     fn reached(&mut self, visit: &Visit, session: u64) {
-        self.queue.report(Report::Reached { destination: visit.id, session, recovered: None }, self.now);
+        self.queue.report(Report::Reached { destination: visit.id, session }, self.now);
     }
 
     /// The site fails as sites do: the message goes back with it, the slot is given back.
@@ -283,8 +283,7 @@ fn an_address_that_is_left_alone_holds_its_sites_back_until_one_finds_out() {
     assert!(desk.after(59 * SECOND).is_empty());
     let probe = desk.only(SECOND);
     assert_eq!(probe.destination().to_string(), "a.example");
-    let recovered = Some(address);
-    desk.queue.report(Report::Reached { destination: probe.id, session: 1, recovered }, desk.now);
+    desk.queue.report(Report::Recovered(address), desk.now);
     assert_eq!(names(&desk.after(Duration::ZERO)), ["b.example", "c.example"]);
 }
 

@@ -12,7 +12,10 @@
 #![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
 mod client;
+mod deadlines;
+mod hostile;
 mod house;
+mod misbehaviour;
 mod peer;
 mod process;
 mod settings;

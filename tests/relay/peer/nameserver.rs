@@ -5,7 +5,7 @@
 //! SERVFAIL, silence, truncation, garbage, lateness. The name `*` misbehaves for all names.
 
 use super::dns;
-use super::door::{Door, End, Guest};
+use super::door::{Counts, Door, End, Guest, Peer};
 use super::zones::{Mood, Query, Verdict, Zones, key};
 use crate::street::next_ip;
 use crate::wait::pause;
@@ -21,8 +21,7 @@ use std::time::Duration;
 pub struct Nameserver {
     addr: SocketAddr,
     zones: Arc<Mutex<Zones>>,
-    // Held for its Drop, which ends the TCP side.
-    _tcp: Door,
+    tcp: Door,
     stopping: Arc<AtomicBool>,
     udp: Option<std::thread::JoinHandle<()>>,
 }
@@ -43,7 +42,7 @@ impl Nameserver {
             let (zones, stopping) = (zones.clone(), stopping.clone());
             std::thread::spawn(move || over_udp(&zones, &socket, &stopping))
         };
-        Nameserver { addr, zones, _tcp: tcp, stopping, udp: Some(udp) }
+        Nameserver { addr, zones, tcp, stopping, udp: Some(udp) }
     }
 
     /// Where it listens, over UDP and TCP.
@@ -112,6 +111,11 @@ impl Nameserver {
         self.mood(name, Mood::Truncate);
     }
 
+    /// Answers over UDP with TC and nothing, and over TCP with the truth, a byte at a time.
+    pub fn drip(&self, name: &str, gap: Duration) {
+        self.mood(name, Mood::Drip(gap));
+    }
+
     /// Answers with the id of the question and then these bytes: without the id it would be no answer, but silence.
     pub fn garbage(&self, name: &str, bytes: &[u8]) {
         self.mood(name, Mood::Garbage(bytes.to_vec()));
@@ -125,6 +129,11 @@ impl Nameserver {
     /// The name no longer misbehaves.
     pub fn heal(&self, name: &str) {
         self.with(|zones| zones.moods.remove(&key(name)));
+    }
+
+    /// The connections of the TCP side.
+    pub fn tcp(&self) -> Counts {
+        self.tcp.counts()
     }
 
     /// All queries so far, answered or not.
@@ -174,7 +183,7 @@ fn over_udp(zones: &Mutex<Zones>, socket: &UdpSocket, stopping: &AtomicBool) {
         let verdict = zones.lock().verdict(&buffer[..length], false);
         match verdict {
             Verdict::Nothing => {}
-            Verdict::Send(answer) => drop(socket.send_to(&answer, from)),
+            Verdict::Send(answer) | Verdict::Drip(answer, _) => drop(socket.send_to(&answer, from)),
             Verdict::SendLate(answer, span) => {
                 let socket = socket.try_clone().unwrap();
                 std::thread::spawn(move || {
@@ -195,16 +204,23 @@ fn over_tcp(zones: &Mutex<Zones>, guest: &Guest) -> std::io::Result<End> {
         let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
         stream.read_exact(&mut message)?;
         let verdict = zones.lock().verdict(&message, true);
-        let answer = match verdict {
+        let (answer, gap) = match verdict {
             Verdict::Nothing => continue,
-            Verdict::Send(answer) => answer,
+            Verdict::Send(answer) => (answer, None),
+            Verdict::Drip(answer, gap) => (answer, Some(gap)),
             Verdict::SendLate(answer, span) => {
                 guest.wait_hang_up(Some(span));
-                answer
+                (answer, None)
             }
         };
         let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
-        stream.write_all(&[&length[..], &answer].concat())?;
+        let framed = [&length[..], &answer].concat();
+        for piece in framed.chunks(gap.map_or(framed.len(), |_| 1)) {
+            if gap.is_some_and(|gap| guest.wait_hang_up(Some(gap))) {
+                return Ok(End::Theirs);
+            }
+            stream.write_all(piece)?;
+        }
     }
 }
 
@@ -302,6 +318,9 @@ mod tests {
         ns.heal("a.test");
         assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (false, dns::NXDOMAIN));
         ns.truncate("a.test");
+        assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (true, 0));
+        assert_eq!(ask_tcp(&ns, &query), truth);
+        ns.drip("a.test", Duration::from_millis(1));
         assert_eq!(flags(&ask_udp(&ns, &query).unwrap()), (true, 0));
         assert_eq!(ask_tcp(&ns, &query), truth);
         ns.garbage("a.test", b"rubbish");

@@ -28,6 +28,7 @@ pub(super) enum Mood {
     Servfail,
     Silent,
     Truncate,
+    Drip(Duration),
     Garbage(Vec<u8>),
     Late(Duration),
 }
@@ -47,6 +48,8 @@ pub(super) struct Zones {
 pub(super) enum Verdict {
     Send(Vec<u8>),
     SendLate(Vec<u8>, Duration),
+    /// A byte at a time.
+    Drip(Vec<u8>, Duration),
     Nothing,
 }
 
@@ -97,7 +100,11 @@ impl Zones {
             }
             Some(Mood::Servfail) => Answer { rcode: dns::SERVFAIL, ..Answer::default() },
             Some(Mood::Nxdomain) => self.nothing(&question.name, dns::NXDOMAIN),
-            Some(Mood::Truncate) => Answer { truncated: !over_tcp, ..self.truth(&question) },
+            Some(Mood::Drip(gap)) if over_tcp => {
+                let truth = self.truth(&question).to_bytes(&question);
+                return Verdict::Drip(truth, *gap);
+            }
+            Some(Mood::Truncate | Mood::Drip(_)) => Answer { truncated: !over_tcp, ..self.truth(&question) },
             None => self.truth(&question),
         };
         if !over_tcp && answer.to_bytes(&question).len() > question.udp_size() {
