@@ -57,6 +57,8 @@ impl Config {
             ("delivery.connections_per_destination", delivery.connections_per_destination as u64),
             ("delivery.connections_per_address", delivery.connections_per_address as u64),
             ("delivery.port", u64::from(delivery.port)),
+            ("delivery.new_connections", delivery.new_connections as u64),
+            ("delivery.suspect_connections", delivery.suspect_connections as u64),
             ("delivery.max_addresses", delivery.max_addresses as u64),
             ("delivery.recipients_per_transaction", delivery.recipients_per_transaction as u64),
             ("delivery.messages_per_connection", delivery.messages_per_connection as u64),

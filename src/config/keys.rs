@@ -58,6 +58,8 @@ impl<'a> Reading<'a> {
             workers = number,
             connections_per_destination = number,
             connections_per_address = number,
+            new_connections = number,
+            suspect_connections = number,
             port = number,
             expire_after = duration,
             max_addresses = number,
@@ -238,6 +240,8 @@ mod tests {
             messages_per_connection = 14
             new_share = 15
             suspect_share = 16
+            new_connections = 31
+            suspect_connections = 32
             own_addresses = ["192.0.2.17"]
             [retry]
             delays = ["18s", "1m"]
@@ -297,6 +301,8 @@ mod tests {
                 messages_per_connection: 14,
                 new_share: 15,
                 suspect_share: 16,
+                new_connections: 31,
+                suspect_connections: 32,
                 own_addresses: vec!["192.0.2.17".parse().unwrap()],
             },
             retry: Retry {

@@ -70,6 +70,10 @@ pub struct Delivery {
     pub connections_per_destination: usize,
     /// The most connections to one address, whatever destinations share it.
     pub connections_per_address: usize,
+    /// The most connections to a destination of which nothing is known: slow start.
+    pub new_connections: usize,
+    /// The most connections to a destination whose last attempt failed as a site.
+    pub suspect_connections: usize,
     /// The port of MX hosts.
     pub port: u16,
     /// How long a message is tried.
@@ -259,6 +263,8 @@ impl Default for Config {
                 workers: 1000,
                 connections_per_destination: 20,
                 connections_per_address: 20,
+                new_connections: 2,
+                suspect_connections: 1,
                 port: 25,
                 expire_after: 120 * HOUR,
                 max_addresses: 5,

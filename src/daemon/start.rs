@@ -19,7 +19,7 @@ use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
-use crate::scheduler::{Known, Scheduler, Terms, Wires};
+use crate::scheduler::{Known, Scheduler, Terms, Widths, Wires};
 use crate::spool::{Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 
@@ -101,7 +101,9 @@ pub(super) fn caps(config: &Config) -> Caps {
 
 /// The settings that the scheduler goes by.
 pub(super) fn terms(config: &Config) -> Terms {
-    Terms { expire_after: config.delivery.expire_after, delay_notice: config.bounce.delay_notice }
+    let delivery = &config.delivery;
+    let widths = Widths { new: delivery.new_connections, suspect: delivery.suspect_connections };
+    Terms { expire_after: delivery.expire_after, delay_notice: config.bounce.delay_notice, widths }
 }
 
 /// Who we are: what an MX must not be.

@@ -124,7 +124,9 @@ impl Run<'_, '_> {
                 // The host hung up on an idle session, which is its right: this is no failure. A new session is opened.
                 continue;
             }
-            let over = trouble.ours || trouble.failure.duplicate || trouble.failure.blame != Blame::Site;
+            let cut = self.attempter.session.cut().is_some();
+            let over =
+                cut || trouble.ours || trouble.failure.duplicate || trouble.failure.blame != Blame::Site;
             self.last = Some(trouble);
             if over || self.open().next().is_none() {
                 return self.end(None);

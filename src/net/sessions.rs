@@ -126,8 +126,8 @@ impl Sessions {
         overdue.map(|row| row.view(now)).collect()
     }
 
-    /// Under pressure, cuts sessions that have waited longer than `patience` for a host to connect or to greet, the longest
-    /// first, and no more than others wait for.
+    /// Under pressure, cuts sessions that have waited longer than `patience` for a host to say something, oldest first, and
+    /// no more than others wait for. A message on its way is left in peace, and so is one that may have arrived.
     pub(super) fn cut_impatient(
         &self,
         now: Instant,
@@ -139,8 +139,8 @@ impl Sessions {
             return cut;
         }
         let waits = |live: &Live| {
-            matches!(live.phase, Phase::Connect | Phase::Banner)
-                && now.saturating_duration_since(live.since) >= patience
+            let talks = (Phase::Connect..=Phase::Data).contains(&live.phase);
+            talks && now.saturating_duration_since(live.since) >= patience
         };
         let rows = self.rows.lock();
         for row in rows.values() {
@@ -283,7 +283,7 @@ mod tests {
         let suspect = enter(Standing::Suspect);
         let (first, second_one) = (enter(Standing::New), enter(Standing::New));
         let greeted = enter(Standing::New);
-        greeted.phase(Phase::Ehlo, now, &deadline);
+        greeted.phase(Phase::FinalDot, now, &deadline);
         let pressure = Pressure::default();
         let cut = |after| table.cut_impatient(now + after * second, 10 * second, &pressure).len();
         assert_eq!(cut(60), 0, "nobody waits");

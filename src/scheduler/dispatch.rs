@@ -85,7 +85,7 @@ impl Queue {
             self.arm(id, now);
             return None;
         }
-        let allowance = site.allowance(now, at_work);
+        let allowance = site.allowance(now, at_work, self.widths);
         match self.ledger.try_acquire(&site.destination, site.standing, allowance) {
             Ok(slot) => {
                 jobs(Job::Visit(Visit { slot, id, feed: site.feed.clone(), failures: site.failures }));

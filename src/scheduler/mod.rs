@@ -22,6 +22,7 @@ use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
 use queue::Queue;
+pub use site::Widths;
 pub use view::{SiteView, WhyNot};
 
 /// What was known of a destination before the restart.
@@ -42,6 +43,8 @@ pub struct Terms {
     pub expire_after: Duration,
     /// After how long its reverse-path is told that it is late.
     pub delay_notice: Option<Duration>,
+    /// How wide destinations are that are not proven.
+    pub widths: Widths,
 }
 
 /// The wires of the scheduler's thread.
@@ -97,7 +100,12 @@ impl Scheduler {
     ) -> std::io::Result<(Scheduler, JoinHandle<()>)> {
         let arriving = wires.arrivals.1.clone();
         let (requests, requested) = bounded(16);
-        let queue = Queue::new(Arc::clone(&ledger), wires.reports.0.clone(), Arc::clone(&wires.pressure));
+        let queue = Queue::new(
+            Arc::clone(&ledger),
+            wires.reports.0.clone(),
+            Arc::clone(&wires.pressure),
+            terms.widths,
+        );
         let mut desk = Desk { queue, ledger, terms, wires, swept: None };
         desk.begin(known, queued);
         let body = move || desk.run(&arriving, &requested);
@@ -229,7 +237,10 @@ impl Desk {
                 let why = which.iter().map(|(id, to)| self.queue.why_not_now(*id, to, now)).collect();
                 drop(answer.try_send(why));
             }
-            Request::Terms(terms) => self.terms = terms,
+            Request::Terms(terms) => {
+                self.terms = terms;
+                self.queue.widths = terms.widths;
+            }
             Request::Reconsider => self.queue.reconsider(now),
             Request::Stop => {}
         }

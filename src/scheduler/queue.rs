@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::site::{Obstacle, Site};
+use super::site::{Obstacle, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure, Standing};
@@ -43,6 +43,7 @@ pub(super) struct Queue {
     pub(super) reports: Sender<Report>,
     /// Where it is said who waits for a seat.
     pub(super) pressure: Arc<Pressure>,
+    pub(super) widths: Widths,
     pub(super) sites: HashMap<DestinationId, Site>,
     pub(super) by_name: HashMap<Destination, DestinationId>,
     pub(super) last_site: u64,
@@ -62,11 +63,17 @@ impl Queue {
     /// How many sites without mail are remembered.
     const REMEMBERED: usize = 20_000;
 
-    pub(super) fn new(ledger: Arc<Ledger>, reports: Sender<Report>, pressure: Arc<Pressure>) -> Queue {
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        reports: Sender<Report>,
+        pressure: Arc<Pressure>,
+        widths: Widths,
+    ) -> Queue {
         Queue {
             ledger,
             reports,
             pressure,
+            widths,
             sites: HashMap::new(),
             by_name: HashMap::new(),
             last_site: 0,
@@ -132,7 +139,7 @@ impl Queue {
         self.last_site += 1;
         let id = DestinationId(self.last_site);
         self.by_name.insert(destination.clone(), id);
-        let mut site = Site::new(destination.clone());
+        let mut site = Site::new(destination.clone(), self.widths);
         site.idle_since = Some(now);
         self.sites.insert(id, site);
         self.idle.insert((now, id));
@@ -167,7 +174,7 @@ impl Queue {
             }
             Report::SiteFailed { destination, session, began, rest, words } => {
                 let Some(site) = self.sites.get_mut(&destination) else { return };
-                if site.failed(now, session, began, rest, words) {
+                if site.failed(now, session, began, rest, words, self.widths) {
                     site.in_turn = false;
                     self.unfeed(destination);
                 }

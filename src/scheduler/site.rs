@@ -50,6 +50,15 @@ pub(super) struct Site {
     pub(super) blocked_on: Option<Obstacle>,
 }
 
+/// How many connections a destination may have that is not proven.
+#[derive(Clone, Copy, Debug)]
+pub struct Widths {
+    /// One of which nothing is known; what a proven one starts its window from.
+    pub new: usize,
+    /// One whose last attempt failed as a site.
+    pub suspect: usize,
+}
+
 /// What is in the way of a site.
 #[derive(Clone, Debug)]
 pub(super) struct Obstacle {
@@ -69,12 +78,10 @@ impl Obstacle {
 }
 
 impl Site {
-    /// What a destination of which nothing is known starts with.
-    pub(super) const FIRST_WINDOW: usize = 2;
     /// When the oldest message in the feed has waited this long, those at work are not keeping up.
     pub(super) const BEHIND: Duration = Duration::from_millis(20);
 
-    pub(super) fn new(destination: Destination) -> Site {
+    pub(super) fn new(destination: Destination, widths: Widths) -> Site {
         let (feed_in, feed_out) = unbounded();
         Site {
             destination,
@@ -82,7 +89,7 @@ impl Site {
             failures: 0,
             rest_until: None,
             narrow_until: None,
-            window: Site::FIRST_WINDOW,
+            window: widths.new,
             good: None,
             last_failure: None,
             fresh: VecDeque::new(),
@@ -169,11 +176,11 @@ impl Site {
     }
 
     /// How many sessions it may have at `now`.
-    pub(super) fn allowance(&self, now: Instant, at_work: usize) -> usize {
+    pub(super) fn allowance(&self, now: Instant, at_work: usize, widths: Widths) -> usize {
         match self.standing {
-            Standing::Suspect => 1,
+            Standing::Suspect => widths.suspect,
             _ if self.narrow_until.is_some_and(|until| until > now) => at_work.max(1),
-            Standing::New => self.window.min(Site::FIRST_WINDOW),
+            Standing::New => self.window.min(widths.new),
             Standing::Proven => self.window,
         }
     }
@@ -207,9 +214,10 @@ impl Site {
         began: Instant,
         rest: Duration,
         words: String,
+        widths: Widths,
     ) -> bool {
         self.last_failure = Some(words);
-        self.window = Site::FIRST_WINDOW;
+        self.window = widths.new;
         if self.good.is_some_and(|(at, by)| by != session && at > began) {
             self.narrow_until = Some(now + rest);
             return false;

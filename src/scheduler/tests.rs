@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::queue::Queue;
+use super::site::Widths;
 use super::view::WhyNot;
 use crate::delivery::{Job, Report, Resting, Ticket, Visit};
 use crate::mail::{Destination, QueueId};
@@ -31,7 +32,8 @@ impl Desk {
         let (freed_in, freed) = bounded(64);
         let (reports_in, reports) = unbounded();
         let ledger = Ledger::new(CAPS, freed_in);
-        let queue = Queue::new(Arc::clone(&ledger), reports_in, Arc::default());
+        let queue =
+            Queue::new(Arc::clone(&ledger), reports_in, Arc::default(), Widths { new: 2, suspect: 1 });
         Desk { queue, ledger, freed, reports, now: clock::now(), last: 0 }
     }
 
