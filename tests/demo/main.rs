@@ -146,7 +146,7 @@ fn recover(house: &House, place: SocketAddr) {
     let sink = Sink::start(place);
     let since = Instant::now();
     sink.wait_for(2, SOON);
-    say(&format!("Both messages had arrived there {:.1} s later.", since.elapsed().as_secs_f64()));
+    say(&format!("Both messages had arrived there {:.1} s later.\n", since.elapsed().as_secs_f64()));
     wait_until("the end of all sessions", SOON, || {
         let connections = house.connections();
         (connections["slots"] == 0).then_some(()).ok_or_else(|| connections.to_string())
