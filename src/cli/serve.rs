@@ -19,22 +19,26 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
         Some(file) => format!(" --config {}", file.display()),
         None => String::new(),
     };
+    // As it was called: what is shown can be typed, or copied.
+    let sendoff = std::env::args().next().unwrap_or_else(|| "sendoff".to_owned());
+    let home = std::path::absolute(&began.spool).unwrap_or_else(|_| began.spool.clone());
     let list = |items: &[std::net::SocketAddr], between: &str| {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
     };
     print(&format!(
         "Sendoff {version}\n\
          \x20 listens  {listens} (SMTP)\n\
-         \x20 spool    {spool}: {messages} messages for {recipients} recipients found\n\
+         \x20 spool    {home}: {messages} messages for {recipients} recipients found\n\
          \x20 asks     {asks} (DNS)\n\
-         \x20 try      echo hello | sendoff send{relay} --from you@example.org --to someone@example.net\n\
-         \x20 look     sendoff queue{relay}\n\
-         \x20          sendoff connections{relay}\n\
+         \x20 try      echo hello | {sendoff} send{relay} --from you@example.org --to someone@example.net\n\
+         \x20 look     {sendoff} queue{relay}\n\
+         \x20          {sendoff} connections{relay}\n\
          ready smtp={smtp} spool={spool}\n",
         version = env!("CARGO_PKG_VERSION"),
         listens = list(&began.listening, ", "),
         asks = list(&began.nameservers, ", "),
         smtp = list(&began.listening, ","),
+        home = home.display(),
         spool = began.spool.display(),
         messages = began.messages,
         recipients = began.recipients,

@@ -1,6 +1,6 @@
 //! The scheduler (floor 5): what goes next, to whom, and when.
 //!
-//! One thread owns the [`queue`]. It hears of arrivals, of reports and of what the ledger has got back, and hands out jobs
+//! One thread owns the `queue`. It hears of arrivals, of reports and of what the ledger has got back, and hands out jobs
 //! with their slots. It does no disk and no network I/O, so nothing that misbehaves outside can make it wait.
 
 mod dispatch;

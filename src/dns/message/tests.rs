@@ -1,3 +1,5 @@
+//! Messages as octets: ours as they are asked, theirs as they are read, and any others as nothing.
+
 use super::*;
 use domain::base::iana::Rcode;
 use domain::base::{Serial, StaticCompressor, Ttl};

@@ -1,3 +1,5 @@
+//! Plans against a small nameserver: every sort of domain, and what is left when some of it does not answer.
+
 use super::*;
 use crate::config::Config;
 use crate::dns::nameserver::Nameserver;

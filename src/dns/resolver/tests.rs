@@ -1,3 +1,5 @@
+//! The resolver against small nameservers: good ones, silent ones, wrong ones, and none.
+
 use super::*;
 use crate::dns::nameserver::Nameserver;
 
