@@ -12,10 +12,13 @@
 #![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
 mod client;
+mod failover;
 mod house;
+mod look;
 mod peer;
 mod process;
 mod settings;
 mod street;
+mod submission;
 mod tools;
 mod wait;
