@@ -11,12 +11,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the verdict")]
 #![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
+mod bounces;
 mod client;
+mod delivery;
 mod failover;
 mod house;
 mod look;
 mod peer;
 mod process;
+mod retries;
 mod settings;
 mod street;
 mod submission;

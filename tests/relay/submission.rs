@@ -84,11 +84,7 @@ fn nothing_is_smuggled_behind_a_bare_line_end() {
         let mut client = Client::greet(house.smtp_addr()).unwrap();
         dialogue(
             &mut client,
-            &[
-                ("MAIL FROM:<a@b.test>", 250, ""),
-                ("RCPT TO:<c@good.test>", 250, ""),
-                ("DATA", 354, ""),
-            ],
+            &[("MAIL FROM:<a@b.test>", 250, ""), ("RCPT TO:<c@good.test>", 250, ""), ("DATA", 354, "")],
         );
         client.say_raw(format!("Subject: x\r\n\r\n{body}\r\n.\r\n").as_bytes()).unwrap();
         let reply = client.hear().unwrap();
@@ -166,7 +162,8 @@ fn limits_are_kept_and_said() {
 fn a_message_that_has_passed_too_many_hosts_is_in_a_loop() {
     let house = House::new().set("listen.hop_limit", 5).start();
     let sink = house.good("good.test");
-    let hops = |count| format!("{}Subject: x\n\nReceived: no hop\n", "Received: from a by b\n\t;\n".repeat(count));
+    let hops =
+        |count| format!("{}Subject: x\n\nReceived: no hop\n", "Received: from a by b\n\t;\n".repeat(count));
     house.submit("a@b.test", &["c@good.test"], &hops(4)).unwrap();
     sink.wait_for(1, SOON);
     let refused = house.submit("a@b.test", &["c@good.test"], &hops(5)).unwrap_err();
@@ -183,7 +180,7 @@ fn a_full_house_says_421_and_has_room_again() {
     let reply = third.hear().unwrap();
     assert!(reply.code == 421 && reply.text().starts_with("4.3.2") && third.is_closed(), "{reply}");
     // Those inside are not disturbed, and a seat that is left is free at once.
-    dialogue(&mut inside[0], &[("NOOP", 250, ""), ("QUIT", 221, "")]);
+    dialogue(&mut inside.remove(0), &[("NOOP", 250, ""), ("QUIT", 221, "")]);
     wait_until("a free seat", SOON, || Client::greet(house.smtp_addr()).map_err(|e| format!("{e:?}")));
 }
 
