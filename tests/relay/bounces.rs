@@ -101,7 +101,7 @@ fn a_bounce_of_a_bounce_is_dropped_and_said() {
 #[test]
 fn a_delay_is_told_once_when_that_is_set_and_never_otherwise() {
     for notice in [true, false] {
-        let house = House::new().set("retry.site_first", "1s").set("retry.site_max", "1s");
+        let house = House::new().set("retry.site_first", "400ms").set("retry.site_max", "400ms");
         let house = if notice { house.set("bounce.delay_notice", "1s") } else { house }.start();
         let sender = house.good("sender.test");
         let script = house.script(&dialog("service-unavailable"));
