@@ -108,6 +108,10 @@ fn converse(stream: &mut Stream, answers: &Answers) -> io::Result<()> {
     line.push(b'\n');
     stream.write_all(&line)?;
     stream.shutdown_write();
+    // A message that was refused early is still on its way. To close with octets unread would take the answer back: the caller
+    // would meet a reset. Ends when the caller closes, or by the deadline.
+    let mut unread = vec![0; 64 << 10];
+    while stream.read(&mut unread)? > 0 {}
     Ok(())
 }
 

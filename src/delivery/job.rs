@@ -39,8 +39,9 @@ pub struct DestinationId(pub u64);
 pub enum Job {
     /// Open a session and deliver what the feed holds.
     Visit(Visit),
-    /// The message has waited long: it has expired, or its reverse-path is to be told. Needs no slot.
-    Overdue(Ticket, Destination),
+    /// The message has waited long: it has expired, or its reverse-path is to be told. Needs no slot. If it stays queued, it
+    /// waits on for so long.
+    Overdue(Ticket, Destination, Duration),
 }
 
 /// A job with its slot.

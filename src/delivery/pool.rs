@@ -87,9 +87,9 @@ fn run(shop: &Workshop, job: Job) {
         // Its slot and its tickets go back in their Drop.
         _ if shop.is_stopping() => {}
         Job::Visit(job) => visit(shop, job),
-        Job::Overdue(ticket, destination) => {
+        Job::Overdue(ticket, destination, wait) => {
             if let Some((ticket, lease)) = claim(shop, &destination, ticket) {
-                settle::overdue(shop, &destination, ticket, lease);
+                settle::overdue(shop, &destination, ticket, lease, wait);
             }
         }
     }

@@ -46,8 +46,15 @@ pub(super) fn settle(
     write(shop, context.config, ticket, lease, verdicts, resting, now);
 }
 
-/// Settles a message that has waited long, without an attempt: it has expired, or its reverse-path is told that it is late.
-pub(super) fn overdue(shop: &Workshop, destination: &Destination, ticket: Ticket, lease: Lease) {
+/// Settles a message that has waited long, without an attempt: it has expired, or its reverse-path is told that it is late,
+/// and it waits on for `wait`: to be told of is no reason to be tried earlier.
+pub(super) fn overdue(
+    shop: &Workshop,
+    destination: &Destination,
+    ticket: Ticket,
+    lease: Lease,
+    wait: std::time::Duration,
+) {
     let (config, now) = (shop.config(), clock::unix());
     let age = now.since(lease.envelope().accepted);
     let context =
@@ -57,7 +64,7 @@ pub(super) fn overdue(shop: &Workshop, destination: &Destination, ticket: Ticket
         let failure = recipient.last.as_ref().map_or_else(never_tried, |last| last.failure.clone());
         match expired {
             true => Verdict::Failed { failure: crate::bounce::expired(failure, age) },
-            false => Verdict::Postponed { next: now },
+            false => Verdict::Postponed { next: now.after(wait) },
         }
     });
     let verdicts: Vec<_> = verdicts.collect();
@@ -66,7 +73,11 @@ pub(super) fn overdue(shop: &Workshop, destination: &Destination, ticket: Ticket
             line(&context, lease.id(), &recipient.address, recipient.attempts, verdict, None);
         }
     }
-    let resting = if expired { Resting::Gone } else { Resting::WithSite };
+    let resting = match expired {
+        true => Resting::Gone,
+        false if wait.is_zero() => Resting::WithSite,
+        false => Resting::For(wait),
+    };
     write(shop, &config, ticket, lease, verdicts, resting, now);
 }
 

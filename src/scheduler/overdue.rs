@@ -31,21 +31,27 @@ impl Queue {
         }
         due.dedup();
         for key in due {
-            self.pull(key, jobs);
+            self.pull(key, now, jobs);
         }
     }
 
-    fn pull(&mut self, key: (QueueId, DestinationId), jobs: &mut dyn FnMut(Job)) {
+    fn pull(&mut self, key: (QueueId, DestinationId), now: Instant, jobs: &mut dyn FnMut(Job)) {
         let (Some(entry), Some(site)) = (self.entries.get_mut(&key), self.sites.get_mut(&key.1)) else {
             return;
         };
-        match entry.state {
+        let wait = match entry.state {
             State::Out => return,
-            State::Ready => site.remove_ready(key.0),
-            State::Waiting(at) => drop(site.waiting.remove(&(at, key.0))),
-        }
+            State::Ready => {
+                site.remove_ready(key.0);
+                Duration::ZERO
+            }
+            State::Waiting(at) => {
+                site.waiting.remove(&(at, key.0));
+                at.saturating_duration_since(now)
+            }
+        };
         entry.state = State::Out;
         let ticket = Ticket::new(key.1, key.0, self.fresh.remove(&key), self.reports.clone());
-        jobs(Job::Overdue(ticket, site.destination.clone()));
+        jobs(Job::Overdue(ticket, site.destination.clone(), wait));
     }
 }

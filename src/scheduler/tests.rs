@@ -70,7 +70,7 @@ impl Desk {
     fn overdue(&mut self, notice: Option<Duration>) -> Vec<QueueId> {
         let mut due = Vec::new();
         self.queue.overdue(self.now, notice, 100, &mut |job| match job {
-            Job::Overdue(ticket, _) => due.push(ticket.take_back().0),
+            Job::Overdue(ticket, ..) => due.push(ticket.take_back().0),
             Job::Visit(_) => panic!("no slot is needed"),
         });
         due

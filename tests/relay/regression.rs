@@ -1,0 +1,154 @@
+//! One test per bug, for ever: those of the product that this one was born from (1999), and those that were found here.
+
+use crate::house::House;
+use crate::look::{recipients, text, wait_empty, wait_last};
+use crate::peer::{Peer, Sink, dialog};
+use crate::wait::{SOON, wait_until};
+use std::net::{IpAddr, Ipv4Addr};
+
+const HELLO: &str = "Subject: hello\n\nhello\n";
+
+fn mx(house: &House, domain: &str, preference: u16, ip: IpAddr) {
+    let IpAddr::V4(ip) = ip else { panic!("{ip}") };
+    let name = format!("mx{preference}.{domain}");
+    house.ns().mx(domain, preference, &name);
+    house.ns().a(&name, ip);
+}
+
+/// 1999: once the TCP handshake had succeeded, the next MX was never tried.
+#[test]
+fn a_host_that_only_shakes_hands_does_not_keep_its_domain_from_its_other_hosts() {
+    let house = House::started();
+    let (hole, good) = (house.blackhole(), house.sink());
+    mx(&house, "x.test", 10, hole.addr().ip());
+    mx(&house, "x.test", 20, good.addr().ip());
+    house.submit("a@sender.test", &["b@x.test"], HELLO).unwrap();
+    good.wait_for(1, SOON);
+    hole.wait_alone(SOON);
+    wait_until("no slot in use", SOON, || house.connections()["slots"] == 0);
+}
+
+/// 1999: with the first MX down, a relay that was the second delivered to itself.
+#[test]
+fn a_relay_that_is_the_second_mx_does_not_deliver_to_itself() {
+    let house = House::new();
+    let us = house.addr();
+    let house = house.set("listen.smtp", format!("[\"{us}\"]")).start();
+    let (first, behind) = (house.script(&dialog("service-unavailable")), house.sink());
+    mx(&house, "x.test", 10, first.addr().ip());
+    // Under another name than our own: it is the address that tells.
+    mx(&house, "x.test", 20, us.ip());
+    mx(&house, "x.test", 30, behind.addr().ip());
+    house.submit("a@sender.test", &["b@x.test"], HELLO).unwrap();
+    let queued = wait_last(&house, "b@x.test", "421 4.3.2 not now");
+    assert_eq!(queued["last"]["phase"], "banner");
+    wait_until("a second try", SOON, || first.opened() >= 2);
+    assert_eq!(recipients(&house).len(), 1);
+    assert_eq!(house.log().matches(": accepted").count(), 1, "{}", house.log());
+    let first = first.recover();
+    first.wait_for(1, SOON);
+    assert_eq!(behind.opened(), 0, "not to be preferred to ourselves");
+    wait_empty(&house);
+}
+
+/// 1999: of more than a hundred recipients, those beyond the hundredth were lost.
+#[test]
+fn every_recipient_beyond_the_hundredth_gets_the_message() {
+    let house = House::started();
+    let (x, y) = (house.good("x.test"), house.good("y.test"));
+    let domain = |n: usize| if n.is_multiple_of(2) { "x" } else { "y" };
+    let to: Vec<String> = (0..302).map(|n| format!("u{n:03}@{}.test", domain(n))).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    house.submit("a@sender.test", &to, HELLO).unwrap();
+    wait_empty(&house);
+    let got = |sink: &Sink| sink.messages().iter().flat_map(|m| m.forward_paths.clone()).collect::<Vec<_>>();
+    let mut all = [got(&x), got(&y)].concat();
+    all.sort();
+    assert_eq!(all, to);
+}
+
+/// 1999: a peer that closed right after EHLO left its connection counted, and in the end its domain stood still.
+#[test]
+fn a_peer_that_closes_right_after_ehlo_leaves_nothing_counted() {
+    let house = House::new().set("retry.site_first", "100ms").set("retry.site_max", "100ms").start();
+    let peer = house.script("say 220 hi\nhear EHLO\nclose");
+    house.domain("x.test", &peer);
+    for n in 0..5 {
+        house.submit("a@sender.test", &[&format!("b{n}@x.test")], HELLO).unwrap();
+    }
+    // More often than it may have connections at once.
+    wait_until("many tries", SOON, || peer.opened() > 10);
+    let last = wait_last(&house, "b0@x.test", "waiting for the reply to EHLO");
+    assert_eq!(last["last"]["phase"], "ehlo");
+    peer.recover().wait_for(5, SOON);
+    wait_empty(&house);
+    wait_until("no slot in use", SOON, || house.connections()["slots"] == 0);
+}
+
+/// 1999: when every address had failed, the list ran out and the message was never tried again.
+#[test]
+fn running_out_of_addresses_is_no_end() {
+    let house = House::started();
+    let peers: Vec<_> = (0..7).map(|_| house.script(&dialog("service-unavailable"))).collect();
+    for (n, peer) in peers.iter().enumerate() {
+        mx(&house, "x.test", u16::try_from(10 + n).unwrap(), peer.addr().ip());
+    }
+    mx(&house, "x.test", 5, IpAddr::V4(Ipv4Addr::new(0, 0, 0, 0)));
+    house.submit("a@sender.test", &["b@x.test"], HELLO).unwrap();
+    wait_until("a second round", SOON, || peers[0].opened() >= 2);
+    assert_eq!(recipients(&house).len(), 1);
+    peers[1].recover().wait_for(1, SOON);
+    wait_empty(&house);
+}
+
+/// 1999: a `%s` in a Subject went through a format function, and ended the service.
+#[test]
+fn a_percent_sign_is_only_a_percent_sign() {
+    const ODD: &str = "%s%s%n%d {} {0} $(reboot) `id` \\ \" ' ;";
+    let house = House::started();
+    let (sender, x) = (house.good("sender.test"), house.good("x.test"));
+    x.reject_rcpt("%s%n@x.test", &format!("550 5.1.1 {ODD}"));
+    let message = format!("Subject: {ODD}\n\n{ODD}\n");
+    house.submit("%d@sender.test", &["{}@x.test", "%s%n@x.test"], &message).unwrap();
+    let came = x.wait_for(1, SOON).remove(0);
+    assert_eq!(came.header("Subject").unwrap(), ODD);
+    assert_eq!(
+        (came.reverse_path.as_str(), &came.forward_paths[..]),
+        ("%d@sender.test", &["{}@x.test".to_string()][..])
+    );
+    let bounce = sender.wait_for(1, SOON).remove(0);
+    assert_eq!(bounce.forward_paths, ["%d@sender.test"]);
+    assert!(bounce.text().contains(&format!("Subject: {ODD}")), "{}", bounce.text());
+    house.wait_log("to=<%s%n@x.test>");
+    wait_empty(&house);
+}
+
+/// 1999: messages stood in the queue without any status, and nobody could say why they did not leave.
+#[test]
+fn every_queued_message_can_say_why_not_now() {
+    let house = House::new().set("delivery.connections_per_destination", 1).set("timeouts.session", "60s");
+    let house = house.set("timeouts.banner", "30s").set("timeouts.patience", "30s");
+    let house = house.set("retry.site_first", "100s").set("retry.site_max", "100s").start();
+    let (later, hole) = (house.good("later.test"), house.blackhole());
+    later.reject_rcpt("b@later.test", "450 4.2.1 later");
+    let down = house.script(&dialog("service-unavailable"));
+    house.domain("down.test", &down);
+    for n in 0..4 {
+        house.domain(&format!("hole{n}.test"), &hole);
+    }
+    house.ns().servfail("servfail.test");
+    let domains = ["later", "down", "servfail", "hole0", "hole1", "hole2", "hole3"];
+    for domain in domains.iter().chain(&domains) {
+        house.submit("a@sender.test", &[&format!("b@{domain}.test")], HELLO).unwrap();
+    }
+    wait_until("every state", SOON, || {
+        let all = recipients(&house);
+        for one in &all {
+            assert!(!text(&one["state"]).is_empty() && !text(&one["why"]).is_empty(), "{one:#}");
+            assert!(one["last"].is_object() || one["attempts"] == 0, "{one:#}");
+        }
+        let has = |state: &str| all.iter().any(|one| one["state"] == state);
+        let seen = ["waiting", "resting", "active", "blocked"].map(has);
+        if seen == [true; 4] { Ok(()) } else { Err(format!("{seen:?} in {all:#?}")) }
+    });
+}
