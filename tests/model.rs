@@ -76,9 +76,12 @@ fn work(ledger: &Arc<Ledger>, standing: Standing, name: &str, panics: bool, look
         }
     };
     let result = catch_unwind(AssertUnwindSafe(|| {
-        let Ok(slot) = ledger.try_acquire(&to(name), standing, 2) else { return };
+        let Ok(mut slot) = ledger.try_acquire(&to(name), standing, 2) else { return };
         look(ledger);
         let hold = slot.reach(address());
+        if looks {
+            slot.promote();
+        }
         look(ledger);
         if panics {
             std::panic::resume_unwind(Box::new("a worker's"));

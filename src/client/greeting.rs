@@ -111,6 +111,11 @@ impl Client {
         self.conversation.enter(Phase::Rset, limit);
     }
 
+    /// The destination is proven: its seat counts as such from now on.
+    pub fn promote(&mut self) {
+        self.conversation.connection.promote();
+    }
+
     /// Takes leave politely, within the limit of QUIT, and gives the slot back by dropping it.
     pub fn quit(mut self) {
         self.conversation.enter(Phase::Quit, self.manner.timeouts.quit);

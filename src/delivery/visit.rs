@@ -34,12 +34,15 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
             continue;
         };
         session.message(Some(lease.id()));
-        let (attempted, after) = attempter.attempt(&lease, seat);
+        let (attempted, mut after) = attempter.attempt(&lease, seat);
         served += 1;
         // The site's failure is reported before its message goes back, or the message would be handed out again at once.
         let over = match attempted.ended {
             // Once a session: the first message has proven it, whatever became of that message.
             Ended::Well if served == 1 => {
+                if let Some(Seat::Open(client)) = &mut after {
+                    client.promote();
+                }
                 shop.report(Report::Reached { destination: destination_id, session: session.id() });
                 None
             }

@@ -156,6 +156,12 @@ impl Connection {
         self.hold.address()
     }
 
+    /// The destination is proven: see [`Slot::promote`].
+    pub fn promote(&mut self) {
+        self.slot.promote();
+        self.attached.0.promote();
+    }
+
     /// Closes the connection and gives the slot back, for the next address.
     pub fn close(self) -> Slot {
         let Connection { attached, stream, lines, hold, slot } = self;

@@ -136,6 +136,11 @@ impl Counts {
         Ok(())
     }
 
+    fn promote(&mut self, standing: Standing) {
+        self.seats[standing as usize] = self.seats[standing as usize].saturating_sub(1);
+        self.seats[Standing::Proven as usize] += 1;
+    }
+
     fn give_back(&mut self, to: &Destination, standing: Standing) {
         lower(self.destinations.entry(to.clone()));
         let seats = &mut self.seats[standing as usize];
@@ -272,9 +277,18 @@ impl Slot {
         &self.destination
     }
 
-    /// The standing it was acquired under.
+    /// The standing it counts under.
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// The destination is proven now: its seat counts as such, and makes room in the share it was taken from. Not one
+    /// count is given back by this; that is for Drop.
+    pub fn promote(&mut self) {
+        if self.standing != Standing::Proven {
+            self.ledger.state.lock().counts.promote(self.standing);
+            self.standing = Standing::Proven;
+        }
     }
 
     /// One more connection to `address`, or `None` when it has as many as it may have.

@@ -28,7 +28,6 @@ pub struct Sessions {
 struct Row {
     id: u64,
     destination: Destination,
-    standing: Standing,
     began: Instant,
     live: Mutex<Live>,
 }
@@ -36,6 +35,7 @@ struct Row {
 /// What changes while a session lives.
 #[derive(Debug)]
 struct Live {
+    standing: Standing,
     phase: Phase,
     since: Instant,
     ends: (Instant, Limit),
@@ -54,7 +54,7 @@ pub struct SessionView {
     pub id: u64,
     /// The destination whose slot it holds.
     pub destination: Destination,
-    /// The standing under which it got its seat.
+    /// The standing its seat counts under.
     pub standing: Standing,
     /// The host, once the route has named one.
     pub mx: Option<String>,
@@ -85,6 +85,7 @@ impl Sessions {
     /// Enters a session; it leaves when what is returned is dropped. It begins in [`Phase::Dns`], under `deadline`.
     pub fn enter(self: &Arc<Self>, slot: &Slot, now: Instant, deadline: &Deadline) -> Session {
         let live = Live {
+            standing: slot.standing(),
             phase: Phase::Dns,
             since: now,
             ends: deadline.ends(),
@@ -96,8 +97,8 @@ impl Sessions {
             cut: None,
         };
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let (destination, standing) = (slot.destination().clone(), slot.standing());
-        let row = Arc::new(Row { id, destination, standing, began: now, live: Mutex::new(live) });
+        let destination = slot.destination().clone();
+        let row = Arc::new(Row { id, destination, began: now, live: Mutex::new(live) });
         self.rows.lock().insert(id, Arc::clone(&row));
         Session { table: Arc::clone(self), row }
     }
@@ -144,7 +145,8 @@ impl Sessions {
         };
         let rows = self.rows.lock();
         for row in rows.values() {
-            if cut.len() < pressure.on(row.standing) && row.cut_if(waits, Some(Limit::Patience)) {
+            let standing = row.live.lock().standing;
+            if cut.len() < pressure.on(standing) && row.cut_if(waits, Some(Limit::Patience)) {
                 cut.push(row.view(now));
             }
         }
@@ -177,7 +179,7 @@ impl Row {
         SessionView {
             id: self.id,
             destination: self.destination.clone(),
-            standing: self.standing,
+            standing: live.standing,
             mx: live.mx.clone(),
             address: live.address.map(|address| address.ip()),
             phase: live.phase,
@@ -218,6 +220,11 @@ impl Session {
     /// A message is in hand, or none.
     pub fn message(&self, id: Option<QueueId>) {
         self.row.live.lock().message = id;
+    }
+
+    /// Its destination is proven.
+    pub(super) fn promote(&self) {
+        self.row.live.lock().standing = Standing::Proven;
     }
 
     /// A message was delivered.

@@ -37,6 +37,7 @@ fn without_trace(data: &[u8]) -> &[u8] {
 }
 
 /// Far sides that can less, and how they come to be so. The sink itself tells on whatever was not offered.
+#[allow(clippy::type_complexity, reason = "a table")]
 const POOR: &[(&str, fn(&Host))] = &[
     ("no EHLO", Host::no_ehlo),
     ("no PIPELINING", |host| host.without("PIPELINING")),
