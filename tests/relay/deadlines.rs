@@ -30,8 +30,8 @@ fn house(key: &str) -> House {
         .set("delivery.connections_per_destination", CAP)
         .set("delivery.connections_per_address", CAP)
         // Long enough to look at a house where everybody rests.
-        .set("retry.site_first", "3s")
-        .set("retry.site_max", "3s")
+        .set("retry.site_first", "4s")
+        .set("retry.site_max", "4s")
 }
 
 /// A house with a host for each way, and a good one whose mail is there by now.
@@ -56,9 +56,9 @@ impl Seed {
     /// Sends to all of them, and to a good one.
     #[track_caller]
     fn send(&self, count: usize, text: &str) {
-        self.hosts
-            .iter()
-            .for_each(|(domain, ..)| send_text(&self.house, &format!("b@{domain}"), count, text));
+        // Together, so that they begin to rest together.
+        let all: Vec<String> = self.hosts.iter().map(|(domain, ..)| format!("b@{domain}")).collect();
+        send_text(&self.house, &all, count, text);
         let good = self.house.good("good.test");
         send(&self.house, "b@good.test", count);
         each_once(&good, count, "good.test");
@@ -138,8 +138,8 @@ fn connect() {
     ];
     for (domain, addr, _) in hosts {
         house.domain_at(domain, addr);
-        send(&house, &format!("b@{domain}"), MESSAGES);
     }
+    send_text(&house, &hosts.map(|(domain, ..)| format!("b@{domain}")), MESSAGES, "hello\n");
     // There is no peer that could count; the session table does.
     let held = || {
         let table = house.connections();
@@ -247,7 +247,7 @@ fn dns() {
     let sinks = domains.map(|domain| house.good(domain));
     house.ns().silent("silent.test");
     house.ns().drip("drips.test", Duration::from_millis(50));
-    domains.iter().for_each(|domain| send(&house, &format!("b@{domain}"), MESSAGES));
+    send_text(&house, &domains.map(|domain| format!("b@{domain}")), MESSAGES, "hello\n");
     let good = house.good("good.test");
     send(&house, "b@good.test", MESSAGES);
     each_once(&good, MESSAGES, "good.test");

@@ -56,7 +56,7 @@ fn good_mail_passes_all_that_lasts() {
     let cells = PLACES.into_iter().flat_map(|place| lasting().map(move |way| (place, way)));
     let mut places = vec![("deaf.test".to_string(), BODY.word)];
     let mut hosts = vec![hostile(&house, places[0].0.clone(), &BODY.script(&BODY_WAYS[0]))];
-    send_text(&house, "b@deaf.test", 1, &large(8 << 20));
+    send_text(&house, &["b@deaf.test".into()], 1, &large(8 << 20));
     for (place, way) in cells {
         let domain = format!("{}.{}.test", way.name, place.word);
         hosts.push(hostile(&house, domain.clone(), &place.script(&way)));

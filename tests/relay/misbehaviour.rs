@@ -201,15 +201,16 @@ impl Place {
 /// Submits messages with the subjects `0..count` for `to`, on one connection.
 #[track_caller]
 pub fn send(house: &House, to: &str, count: usize) {
-    send_text(house, to, count, "hello\n");
+    send_text(house, &[to.to_string()], count, "hello\n");
 }
 
-/// As `send`, with this text.
+/// As `send`, with this text, and each message for all of `to`.
 #[track_caller]
-pub fn send_text(house: &House, to: &str, count: usize, text: &str) {
+pub fn send_text(house: &House, to: &[String], count: usize, text: &str) {
     let mut client = Client::greet(house.smtp_addr()).unwrap();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
     for n in 0..count {
-        client.send("a@client.test", &[to], &format!("Subject: {n}\n\n{text}")).unwrap();
+        client.send("a@client.test", &to, &format!("Subject: {n}\n\n{text}")).unwrap();
     }
     client.ask("QUIT").unwrap();
 }
