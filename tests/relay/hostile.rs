@@ -190,13 +190,12 @@ fn many_domains_at_one_silent_address_are_two_connections() {
     no_defect(&house);
 }
 
-/// Sixteen domains without a banner, on a pool of sixteen, and a good one of which nothing is known: it need not wait for
-/// their deadline, only for the end of patience. What had to leave is tried again.
-#[test]
-fn a_new_domain_waits_for_patience_and_no_longer() {
+/// Sixteen domains that hold whatever they get, on a pool of sixteen, and a good one of which nothing is known: it need
+/// not wait for their deadline, only for the end of patience. What had to leave says so, and is tried again.
+fn patience(place: Place) {
     let house = house(POOL).set("timeouts.patience", "300ms").start();
     let hosts: Vec<_> =
-        (0..POOL).map(|n| hostile(&house, format!("bad{n}.test"), &BANNER.script(&WAYS[0]))).collect();
+        (0..POOL).map(|n| hostile(&house, format!("bad{n}.test"), &place.script(&WAYS[0]))).collect();
     hosts.iter().for_each(|(domain, _)| send(&house, &format!("b@{domain}"), 6));
     let opened = || hosts.iter().map(|(_, script)| script.opened()).sum::<usize>();
     wait_until("the share of the new to be used up", SOON, || opened() >= SHARE);
@@ -218,6 +217,21 @@ fn a_new_domain_waits_for_patience_and_no_longer() {
         each_once(script.good(), 6, domain);
     }
     no_defect(&house);
+}
+
+#[test]
+fn a_new_domain_does_not_wait_for_banners() {
+    patience(BANNER);
+}
+
+#[test]
+fn a_new_domain_does_not_wait_for_replies_to_ehlo() {
+    patience(EHLO);
+}
+
+#[test]
+fn a_new_domain_does_not_wait_for_replies_to_data() {
+    patience(DATA);
 }
 
 /// A defect of ours in the middle of a session, eight times on a pool of three: the slots are back, no thread is lost, the
