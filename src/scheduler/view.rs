@@ -77,14 +77,15 @@ impl Queue {
         let site_id = *self.by_name.get(destination)?;
         let entry = self.entries.get(&(id, site_id))?;
         let site = self.sites.get(&site_id)?;
+        let rest = site.rest_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
         Some(match entry.state {
             State::Out => WhyNot::InHand,
-            State::Waiting(at) => WhyNot::Waits(at.saturating_duration_since(now)),
-            State::Ready if site.rests(now) => {
-                let until =
-                    site.rest_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-                WhyNot::SiteRests(until)
-            }
+            // The later of the two is what it waits for.
+            State::Waiting(at) => match at.saturating_duration_since(now) {
+                own if own < rest => WhyNot::SiteRests(rest),
+                own => WhyNot::Waits(own),
+            },
+            State::Ready if !rest.is_zero() => WhyNot::SiteRests(rest),
             State::Ready => match &site.blocked_on {
                 Some(Obstacle { address, silent: Some((until, words)) }) => {
                     WhyNot::AddressRests(*address, until.saturating_duration_since(now), words.clone())

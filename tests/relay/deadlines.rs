@@ -30,8 +30,8 @@ fn house(key: &str) -> House {
         .set("delivery.connections_per_destination", CAP)
         .set("delivery.connections_per_address", CAP)
         // Long enough to look at a house where everybody rests.
-        .set("retry.site_first", "3s")
-        .set("retry.site_max", "3s")
+        .set("retry.site_first", "4s")
+        .set("retry.site_max", "4s")
 }
 
 /// A house with a host for each way, and a good one whose mail is there by now.
@@ -56,9 +56,9 @@ impl Seed {
     /// Sends to all of them, and to a good one.
     #[track_caller]
     fn send(&self, count: usize, text: &str) {
-        self.hosts
-            .iter()
-            .for_each(|(domain, ..)| send_text(&self.house, &format!("b@{domain}"), count, text));
+        // Together, so that they begin to rest together.
+        let all: Vec<String> = self.hosts.iter().map(|(domain, ..)| format!("b@{domain}")).collect();
+        send_text(&self.house, &all, count, text);
         let good = self.house.good("good.test");
         send(&self.house, "b@good.test", count);
         each_once(&good, count, "good.test");
@@ -138,8 +138,8 @@ fn connect() {
     ];
     for (domain, addr, _) in hosts {
         house.domain_at(domain, addr);
-        send(&house, &format!("b@{domain}"), MESSAGES);
     }
+    send_text(&house, &hosts.map(|(domain, ..)| format!("b@{domain}")), MESSAGES, "hello\n");
     // There is no peer that could count; the session table does.
     let held = || {
         let table = house.connections();
@@ -187,6 +187,57 @@ fn body_below_the_data_rate() {
     seed.recovers(1);
 }
 
+/// What is no SMTP ends the session at once, and is shown as what it is.
+#[test]
+fn nonsense_in_place_of_a_banner() {
+    let seed = Seed::start(house("banner"), &BANNER, &NONSENSE);
+    seed.send(MESSAGES, "hello\n");
+    seed.defers(&BANNER, MESSAGES);
+    seed.recovers(MESSAGES);
+}
+
+/// And in place of the last reply: whether the message was taken, nobody knows.
+#[test]
+fn nonsense_after_the_final_dot() {
+    let seed = Seed::start(house("dot"), &DOT, &NONSENSE);
+    seed.send(MESSAGES, "hello\n");
+    seed.defers(&DOT, MESSAGES);
+    seed.recovers(MESSAGES);
+}
+
+/// A host that is late with every reply and never too late: the session as a whole has a limit too.
+#[test]
+fn the_session_as_a_whole() {
+    let seed = Seed::start(house("connect").set("timeouts.session", "1s"), &RCPT, &LATE_WAYS);
+    let recipients: Vec<String> = (0..50).map(|n| format!("b{n}@late.test")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    seed.house.submit("a@client.test", &recipients, "Subject: 0\n\nhello\n").unwrap();
+    seed.defers(&RCPT, recipients.len());
+    seed.recovers(1);
+    assert_eq!(seed.hosts[0].2.good().messages()[0].forward_paths, recipients);
+}
+
+/// Between two messages: a host that refuses a recipient, and misbehaves when the next message is to follow. No mail
+/// waits for that, the next message has a session of its own.
+#[test]
+fn rset() {
+    let house = house("rset").set("delivery.connections_per_destination", 1).set("timeouts.idle", "10m");
+    let seed = Seed::start(house, &RSET, &WAYS);
+    let bounces = seed.house.good("client.test");
+    seed.hosts.iter().for_each(|(domain, ..)| send(&seed.house, &format!("b@{domain}"), MESSAGES));
+    bounces.wait_for(MESSAGES * seed.hosts.len(), SOON);
+    for (domain, _, script) in &seed.hosts {
+        wait_until("the last session of each", SOON, || script.opened() == MESSAGES);
+        assert_eq!(script.most_at_once(), 1, "{domain}: {:?}", script.counts());
+    }
+    assert_eq!(bounces.count(), MESSAGES * seed.hosts.len());
+    assert!(
+        !seed.house.log().contains("outcome=deferred"),
+        "a host that leaves between two messages deferred mail"
+    );
+    no_defect(&seed.house);
+}
+
 /// A nameserver that is silent for a domain, and one that drips over TCP what it did not say over UDP.
 #[test]
 fn dns() {
@@ -196,7 +247,7 @@ fn dns() {
     let sinks = domains.map(|domain| house.good(domain));
     house.ns().silent("silent.test");
     house.ns().drip("drips.test", Duration::from_millis(50));
-    domains.iter().for_each(|domain| send(&house, &format!("b@{domain}"), MESSAGES));
+    send_text(&house, &domains.map(|domain| format!("b@{domain}")), MESSAGES, "hello\n");
     let good = house.good("good.test");
     send(&house, "b@good.test", MESSAGES);
     each_once(&good, MESSAGES, "good.test");

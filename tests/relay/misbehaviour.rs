@@ -44,6 +44,9 @@ macro_rules! lead {
     (dot) => {
         concat!(lead!(body), "hear-data;")
     };
+    (rset) => {
+        concat!(lead!(rcpt), "say 550 5.1.1 who?;hear RSET;")
+    };
     (quit) => {
         concat!(lead!(dot), "say 250 taken;hear QUIT;")
     };
@@ -60,6 +63,7 @@ pub const RCPT: Place = place("rcpt", "waiting for the reply to RCPT TO", lead!(
 pub const DATA: Place = place("data", "waiting for the reply to DATA", lead!(data), 354);
 pub const BODY: Place = place("body", "sending the message", lead!(body), 0);
 pub const DOT: Place = place("dot", "waiting for the reply to the end of the message", lead!(dot), 250);
+pub const RSET: Place = place("rset", "between two messages", lead!(rset), 250);
 pub const QUIT: Place = place("quit", "waiting for the reply to QUIT", lead!(quit), 221);
 
 /// Where a reply is due.
@@ -151,6 +155,41 @@ pub const SLOW_WAYS: [Way; 1] = [Way {
     leaves: false,
 }];
 
+/// Ways to say what is no reply.
+pub const NONSENSE: [Way; 5] = [
+    nonsense(
+        "http",
+        "say-raw \"HTTP/1.1 400 Bad Request\\r\\n\\r\\n\\x00\\xff\";mute",
+        &["sent not an SMTP reply: \"HTTP/1.1 400"],
+    ),
+    nonsense("binary", "say-raw \"\\x16\\x03\\x01\\x00\\n\";mute", &["sent not an SMTP reply: \"????\""]),
+    nonsense(
+        "two-codes",
+        "say-raw \"220-a\\r\\n554 b\\r\\n\";mute",
+        &["sent one reply with two codes, 220 and 554"],
+    ),
+    // In pieces, since a step is a line.
+    nonsense(
+        "long-line",
+        "label more;say-raw \"220 xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\";repeat-from more",
+        &["a line of more than 2048 octets"],
+    ),
+    nonsense("code-of-none", "say 199 low;mute", &["sent not an SMTP reply: \"199 low\""]),
+];
+
+const fn nonsense(name: &'static str, steps: &'static str, said: &'static [&'static str]) -> Way {
+    Way { name, steps, said, lasting: false, leaves: false }
+}
+
+/// A way to be late with every reply, and with none too late.
+pub const LATE_WAYS: [Way; 1] = [Way {
+    name: "late",
+    steps: "label next;pause 50ms;say CODE ok;hear RCPT;repeat-from next",
+    said: &["timed out (time limit of the session)"],
+    lasting: true,
+    leaves: false,
+}];
+
 impl Place {
     /// The script of a host that misbehaves so, here.
     pub fn script(&self, way: &Way) -> String {
@@ -162,15 +201,16 @@ impl Place {
 /// Submits messages with the subjects `0..count` for `to`, on one connection.
 #[track_caller]
 pub fn send(house: &House, to: &str, count: usize) {
-    send_text(house, to, count, "hello\n");
+    send_text(house, &[to.to_string()], count, "hello\n");
 }
 
-/// As `send`, with this text.
+/// As `send`, with this text, and each message for all of `to`.
 #[track_caller]
-pub fn send_text(house: &House, to: &str, count: usize, text: &str) {
+pub fn send_text(house: &House, to: &[String], count: usize, text: &str) {
     let mut client = Client::greet(house.smtp_addr()).unwrap();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
     for n in 0..count {
-        client.send("a@client.test", &[to], &format!("Subject: {n}\n\n{text}")).unwrap();
+        client.send("a@client.test", &to, &format!("Subject: {n}\n\n{text}")).unwrap();
     }
     client.ask("QUIT").unwrap();
 }
@@ -254,7 +294,7 @@ impl Last {
 #[track_caller]
 pub fn no_defect(house: &House) {
     let log = house.log();
-    for word in ["watchdog", "panicked", "ERROR"] {
+    for word in ["cut by the watchdog", "panicked", "ERROR"] {
         let line = log.lines().find(|line| line.contains(word));
         assert_eq!(line, None);
     }

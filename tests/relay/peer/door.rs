@@ -5,7 +5,7 @@
 //! the thread that serves it; stopping shuts it down, and the thread returns.
 
 use super::tcptable;
-use crate::wait::wait_until;
+use crate::wait::{SOON, wait_until};
 use parking_lot::{Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
@@ -194,7 +194,10 @@ impl Door {
     /// Listens at `addr` and gives each connection to `serve` in a thread of its own. The connection ends when `serve`
     /// returns.
     pub fn open(addr: SocketAddr, serve: impl Fn(&Guest) -> End + Send + Sync + 'static) -> Door {
-        let listener = TcpListener::bind(addr).unwrap_or_else(|e| panic!("bind {addr}: {e}"));
+        // An address that was listened at a moment ago may still be: in a process that another test is just starting,
+        // between its fork and its exec.
+        let bind = || TcpListener::bind(addr).map_err(|error| format!("{addr}: {error}"));
+        let listener = wait_until("an address to listen at", SOON, bind);
         let listener = Arc::new(listener);
         let book = Arc::new(Mutex::new(Book::default()));
         let serve = Arc::new(serve);
@@ -278,7 +281,6 @@ impl Drop for Door {
 mod tests {
     use super::*;
     use crate::street::Street;
-    use crate::wait::SOON;
     use std::io::{Read, Write};
 
     fn silent() -> Door {
