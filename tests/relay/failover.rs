@@ -213,7 +213,12 @@ fn what_dns_says_for_certain_bounces_and_says_so() {
 
 #[test]
 fn what_dns_cannot_say_now_waits() {
-    let house = House::new().set("dns.timeout", "200ms").set("dns.attempts", 1).start();
+    let house = House::new()
+        .set("retry.site_first", "200ms")
+        .set("retry.site_max", "200ms")
+        .set("dns.timeout", "200ms")
+        .set("dns.attempts", 1)
+        .start();
     let domains = ["servfail.test", "silent.test", "garbage.test"];
     let sinks = domains.map(|domain| house.good(domain));
     house.ns().servfail(domains[0]);

@@ -14,7 +14,7 @@ const HELLO: &str = "Subject: hello\n\nhello\n";
 #[test]
 fn a_restart_takes_up_every_queued_message() {
     const MESSAGES: usize = 30;
-    let house = House::started();
+    let house = House::new().set("retry.site_first", "200ms").set("retry.site_max", "200ms").start();
     let script = house.script(&dialog("service-unavailable"));
     house.domain("x.test", &script);
     let large = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(10_000));
@@ -93,6 +93,7 @@ fn a_relay_that_is_told_to_stop_ends_well_and_loses_nothing() {
         // Who is only connected is told at once; new clients are not let in.
         assert_eq!(client.hear().unwrap().code, 421);
         assert!(client.is_closed());
+        drop(client);
         let status = house.wait_exit();
         assert_eq!(status.code(), Some(0), "{}", house.log());
         stuck.wait_alone(SOON);
