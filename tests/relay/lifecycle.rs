@@ -110,6 +110,7 @@ fn a_session_in_flight_has_its_grace() {
     let house = House::new().set("timeouts.dot", "10s").set("timeouts.shutdown", "10s").start();
     let slow = house.script("say 220 hi\nhear EHLO\nsay 250 hi\nhear MAIL\nsay 250 ok\nhear RCPT\nsay 250 ok\nhear DATA\nsay 354 go\nhear-data\npause 700ms\nsay 250 ok\nhear QUIT\nsay 221 bye");
     house.domain("slow.test", &slow);
+    let later = house.good("later.test");
     house.submit("a@sender.test", &["b@slow.test"], HELLO).unwrap();
     wait_until("the message at the host", SOON, || slow.data().len() == 1);
     let sending = {
@@ -126,7 +127,6 @@ fn a_session_in_flight_has_its_grace() {
     assert_eq!(sending.hear().unwrap().code, 250);
     drop(sending);
     assert_eq!(house.wait_exit().code(), Some(0));
-    let later = house.good("later.test");
     house.start_again();
     later.wait_for(1, SOON);
     wait_empty(&house);
