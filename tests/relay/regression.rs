@@ -160,3 +160,18 @@ fn every_queued_message_can_say_why_not_now() {
         if seen == [true; 4] { Ok(()) } else { Err(format!("{seen:?} in {all:#?}")) }
     });
 }
+
+/// Found here: sessions that rested, in case more mail came, kept an address full while other domains of the same host waited
+/// for it: a hosting provider got as many domains in two seconds as an address may have connections.
+#[test]
+fn idle_sessions_make_room_for_other_domains_of_their_host() {
+    const DOMAINS: usize = 30;
+    let house = House::new().set("timeouts.idle", "9s").start();
+    let host = house.sink();
+    for n in 0..DOMAINS {
+        house.domain(&format!("d{n}.test"), &host);
+        house.submit("a@sender.test", &[&format!("b@d{n}.test")], HELLO).unwrap();
+    }
+    host.wait_for(DOMAINS, SOON);
+    assert!(host.most_at_once() <= 2, "{:?}", host.counts());
+}
