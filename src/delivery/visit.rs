@@ -78,7 +78,9 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
         next = take().or_else(|| {
             let Seat::Open(client) = &mut seat else { return None };
             client.rest(config.timeouts.idle);
-            feed.wait(config.timeouts.idle, &|| !shop.pressed() && session.cut().is_none())
+            let address = client.remote().address;
+            let wanted = || address.is_some_and(|address| shop.pressure.wants(address));
+            feed.wait(config.timeouts.idle, &|| !shop.pressed() && !wanted() && session.cut().is_none())
         });
     }
     if let Seat::Open(client) = seat {

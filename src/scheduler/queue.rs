@@ -190,6 +190,7 @@ impl Queue {
                 self.unfeed(destination);
                 self.arm(destination, now);
                 if full {
+                    self.pressure.want(address);
                     // It may have got room while the report was on its way.
                     self.unblock(address, self.ledger.room(address), now);
                 }
@@ -212,6 +213,7 @@ impl Queue {
     /// Everything is looked at once: the ledger had more to say than was heard.
     pub(super) fn look_at_all(&mut self, now: Instant) {
         self.waiting_for.clear();
+        self.pressure.unwant_all();
         let all: Vec<_> = self.sites.keys().copied().collect();
         for id in all {
             if let Some(site) = self.sites.get_mut(&id) {
@@ -247,6 +249,7 @@ impl Queue {
         }
         if self.waiting_for.get(&address).is_some_and(VecDeque::is_empty) {
             self.waiting_for.remove(&address);
+            self.pressure.unwant(address);
         }
     }
 

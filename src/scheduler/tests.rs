@@ -253,8 +253,10 @@ fn a_full_address_holds_a_site_back_until_it_has_room() {
     assert!(desk.after(SECOND).is_empty());
     let why = desk.queue.why_not_now(id, &destination("a.example"), desk.now);
     assert_eq!(why, Some(WhyNot::AddressFull(address)));
+    assert!(desk.queue.pressure.wants(address), "idle sessions there should end");
     drop(holds);
     assert_eq!(names(&desk.after(Duration::ZERO)), ["a.example"]);
+    assert!(!desk.queue.pressure.wants(address));
 }
 
 #[test]

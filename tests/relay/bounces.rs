@@ -139,7 +139,7 @@ fn a_delay_notice_is_no_attempt() {
 
 #[test]
 fn a_bounce_waits_for_the_sender_as_all_mail_does() {
-    let house = House::started();
+    let house = House::new().set("retry.site_first", "200ms").set("retry.site_max", "200ms").start();
     let x = house.good("x.test");
     x.reject_rcpt("nobody@x.test", "550 5.1.1 who?");
     let sender = house.script(&dialog("service-unavailable"));

@@ -36,9 +36,11 @@ fn without_trace(data: &[u8]) -> &[u8] {
     &data[first + folded.map(<[u8]>::len).sum::<usize>()..]
 }
 
+/// How a host comes to be as it is.
+type Make = fn(&Host);
+
 /// Far sides that can less, and how they come to be so. The sink itself tells on whatever was not offered.
-#[allow(clippy::type_complexity, reason = "a table")]
-const POOR: &[(&str, fn(&Host))] = &[
+const POOR: &[(&str, Make)] = &[
     ("no EHLO", Host::no_ehlo),
     ("no PIPELINING", |host| host.without("PIPELINING")),
     ("no SIZE", |host| host.without("SIZE")),
@@ -218,7 +220,7 @@ fn what_a_host_wants_no_more_of_follows_in_the_next_transaction() {
 #[test]
 fn each_recipient_has_a_fate_of_its_own() {
     for pipelining in [true, false] {
-        let house = House::started();
+        let house = House::new().set("retry.delays", "[\"300ms\"]").start();
         let (sink, sender) = (house.good("x.test"), house.good("sender.test"));
         if !pipelining {
             sink.without("PIPELINING");
@@ -251,7 +253,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
 #[test]
 fn a_refused_message_bounces_and_leaves_the_session_good() {
     for pipelining in [true, false] {
-        let house = House::new().set("delivery.connections_per_destination", 1).start();
+        let house =
+            House::new().set("delivery.connections_per_destination", 1).set("delivery.workers", 64).start();
         for (n, (verb, reply, status)) in REFUSED.iter().enumerate() {
             let (sink, sender) = (house.good(&format!("x{n}.test")), house.good(&format!("sender{n}.test")));
             if !pipelining {

@@ -14,7 +14,7 @@ const HELLO: &str = "Subject: hello\n\nhello\n";
 #[test]
 fn a_restart_takes_up_every_queued_message() {
     const MESSAGES: usize = 30;
-    let house = House::started();
+    let house = House::new().set("retry.site_first", "200ms").set("retry.site_max", "200ms").start();
     let script = house.script(&dialog("service-unavailable"));
     house.domain("x.test", &script);
     let large = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(10_000));
@@ -93,6 +93,7 @@ fn a_relay_that_is_told_to_stop_ends_well_and_loses_nothing() {
         // Who is only connected is told at once; new clients are not let in.
         assert_eq!(client.hear().unwrap().code, 421);
         assert!(client.is_closed());
+        drop(client);
         let status = house.wait_exit();
         assert_eq!(status.code(), Some(0), "{}", house.log());
         stuck.wait_alone(SOON);
@@ -109,6 +110,7 @@ fn a_session_in_flight_has_its_grace() {
     let house = House::new().set("timeouts.dot", "10s").set("timeouts.shutdown", "10s").start();
     let slow = house.script("say 220 hi\nhear EHLO\nsay 250 hi\nhear MAIL\nsay 250 ok\nhear RCPT\nsay 250 ok\nhear DATA\nsay 354 go\nhear-data\npause 700ms\nsay 250 ok\nhear QUIT\nsay 221 bye");
     house.domain("slow.test", &slow);
+    let later = house.good("later.test");
     house.submit("a@sender.test", &["b@slow.test"], HELLO).unwrap();
     wait_until("the message at the host", SOON, || slow.data().len() == 1);
     let sending = {
@@ -125,7 +127,6 @@ fn a_session_in_flight_has_its_grace() {
     assert_eq!(sending.hear().unwrap().code, 250);
     drop(sending);
     assert_eq!(house.wait_exit().code(), Some(0));
-    let later = house.good("later.test");
     house.start_again();
     later.wait_for(1, SOON);
     wait_empty(&house);

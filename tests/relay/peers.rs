@@ -40,7 +40,13 @@ const REFUSALS: &[(&[&str], &str)] = &[
 
 #[test]
 fn smtp_sink_that_refuses_is_tried_again() {
-    let house = House::new().set("delivery.workers", 32).set("timeouts.idle", "100ms").start();
+    let house = House::new()
+        .set("retry.site_first", "200ms")
+        .set("retry.site_max", "200ms")
+        .set("retry.delays", "[\"200ms\"]")
+        .set("delivery.workers", 32)
+        .set("timeouts.idle", "100ms")
+        .start();
     let mut far = Vec::new();
     for (n, (options, _)) in REFUSALS.iter().enumerate() {
         let Some(sink) = FarSide::smtp_sink(house.addr(), options) else { return };

@@ -35,7 +35,11 @@ fn a_message_backs_off_by_its_schedule_and_others_do_not_wait_for_it() {
 
 #[test]
 fn a_deferred_message_is_delivered_in_the_end() {
-    let house = House::started();
+    let house = House::new()
+        .set("retry.delays", "[\"100ms\"]")
+        .set("retry.site_first", "200ms")
+        .set("retry.site_max", "200ms")
+        .start();
     for (n, verb) in ["MAIL", "RCPT", "DATA", "."].iter().enumerate() {
         let sink = house.good(&format!("x{n}.test"));
         sink.reply_next(verb, "451 4.3.0 later");
@@ -85,7 +89,11 @@ fn a_destination_that_fails_as_a_site_is_not_tried_message_by_message() {
 #[test]
 fn one_success_wakes_all_that_rest_with_their_destination() {
     const MESSAGES: usize = 25;
-    let house = House::started();
+    let house = House::new()
+        .set("timeouts.banner", "500ms")
+        .set("retry.site_first", "200ms")
+        .set("retry.site_max", "200ms")
+        .start();
     let script = house.script(&dialog("silent-banner"));
     house.domain("x.test", &script);
     for n in 0..MESSAGES {
@@ -111,9 +119,9 @@ const WAITING: &[(&str, &str, &str)] = &[
 #[test]
 fn a_message_expires_in_whatever_state_it_is() {
     let house = House::new()
-        .set("delivery.expire_after", "3s")
+        .set("delivery.expire_after", "2s")
         .set("retry.site_max", "1s")
-        .set("timeouts.ehlo", "5s")
+        .set("timeouts.ehlo", "3s")
         .start();
     let sender = house.good("sender.test");
     let scripts: Vec<_> = WAITING.iter().map(|(_, script, _)| house.script(script)).collect();
@@ -164,7 +172,11 @@ fn a_message_expires_that_was_never_attempted() {
 
 #[test]
 fn a_message_that_expired_while_the_relay_was_down_bounces_at_the_start() {
-    let house = House::new().set("delivery.expire_after", "2s").set("retry.site_first", "2s").start();
+    let house = House::new()
+        .set("timeouts.connect", "300ms")
+        .set("delivery.expire_after", "2s")
+        .set("retry.site_first", "2s")
+        .start();
     let sender = house.good("sender.test");
     let full = house.full();
     house.domain_at("x.test", full.addr());
