@@ -272,3 +272,20 @@ fn a_panic_in_a_worker_costs_nothing() {
     assert_eq!(host.count(), 12 + PANICS);
     assert_eq!(house.log().matches("a worker panicked").count(), PANICS);
 }
+
+/// 421 to the second message of every session is no failure of the site, and defers nothing: the message has a session of
+/// its own, as its host wishes.
+#[test]
+fn a_host_that_takes_one_message_a_session_gets_them_all() {
+    let house = house(POOL).set("delivery.messages_per_connection", 100).set("timeouts.idle", "2s").start();
+    let once = DOT
+        .script(&WAYS[4])
+        .replace("close", "say 250 taken\nhear\nsay 250 ok\nhear RCPT\nsay 421 4.3.2 one is enough");
+    let (domain, host) = hostile(&house, "bad.test".into(), &once);
+    send(&house, "b@bad.test", 6);
+    wait_until("an empty queue", SOON, || house.queue()["messages"] == 0);
+    assert_eq!(host.data().len(), 6);
+    assert!(host.most_at_once() <= 2, "{domain}: {:?}", host.counts());
+    assert!(!house.log().contains("outcome=deferred"));
+    no_defect(&house);
+}
