@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -151,6 +151,7 @@ impl Daemon {
             pressure: Arc::clone(&pressure),
             addresses: Addresses::new(),
             stopping: AtomicBool::new(false),
+            panics: AtomicU64::new(0),
         });
         let watchdog = Watchdog::start(Arc::clone(&sessions), Arc::clone(&pressure), Arc::clone(&shared))?;
         let pool = Pool::start(workers, &shop, &jobs)?;
@@ -245,7 +246,7 @@ impl Daemon {
         drop((self.door, self.watchdog));
         late(&self.shop);
         self.shop.spool.close(AFTER_CUT);
-        log::info!("stopped; {} panics were caught", self.pool.panics());
+        log::info!("stopped; {} panics were caught", self.shop.panics.load(Ordering::Relaxed));
     }
 }
 

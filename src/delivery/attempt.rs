@@ -14,9 +14,9 @@ use super::workshop::{Workshop, random};
 use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
 use crate::config::Config;
 use crate::dns::Want;
-use crate::mail::{Blame, Failure, Outcome};
+use crate::mail::{Blame, Diagnostic, Failure, Outcome};
 use crate::net::{Advice, Session, Slot};
-use crate::smtp::Mailbox;
+use crate::smtp::{EnhancedStatus, Mailbox};
 use crate::spool::Lease;
 use crate::time::{Deadline, Limit, Phase, clock};
 
@@ -51,6 +51,24 @@ pub(super) struct Attempted {
     pub(super) outcomes: Vec<Option<Outcome>>,
     /// How it ended.
     pub(super) ended: Ended,
+}
+
+impl Attempted {
+    /// An attempt that a defect of ours interrupted: the message waits for its next time, and says so.
+    pub(super) fn interrupted(lease: &Lease) -> Attempted {
+        let words = "a defect in Sendoff interrupted the attempt; see the log".to_owned();
+        let failure = ours(Blame::Message, EnhancedStatus::new(4, 3, 0), words);
+        Attempted {
+            outcomes: vec![Some(Outcome::Deferred(failure)); lease.recipients().len()],
+            ended: Ended::Ours,
+        }
+    }
+}
+
+/// A failure in our own words, before any host was chosen.
+fn ours(blame: Blame, status: EnhancedStatus, words: String) -> Failure {
+    let (phase, diagnostic) = (Phase::Dns, Diagnostic::Local(words));
+    Failure { blame, phase, status, diagnostic, remote: None, duplicate: false }
 }
 
 /// Who makes attempts in one visit.
@@ -240,7 +258,9 @@ impl Run<'_, '_> {
     /// No host is left, or none may be tried. What is open shares the last failure.
     fn end(&mut self, ended: Option<Ended>) -> (Ended, Option<Seat>) {
         let Some(trouble) = self.last.take() else {
-            let nobody = || Ended::Site(no_address());
+            // The resolver gives no such route; if it did, the mail would still wait and say so.
+            let words = "the route has no address to try".to_owned();
+            let nobody = || Ended::Site(ours(Blame::Site, EnhancedStatus::new(4, 4, 4), words));
             let blocked = self.blocked.take().map(|(address, silent)| Ended::Blocked(address, silent));
             return (ended.or(blocked).unwrap_or_else(nobody), None);
         };
@@ -255,18 +275,6 @@ impl Run<'_, '_> {
             Ended::Well
         });
         (ended, None)
-    }
-}
-
-/// A route without an address to try: the resolver gives none such, and if it did, the mail would still wait and say so.
-fn no_address() -> Failure {
-    Failure {
-        blame: Blame::Site,
-        phase: Phase::Dns,
-        status: crate::smtp::EnhancedStatus::new(4, 4, 4),
-        diagnostic: crate::mail::Diagnostic::Local("the route has no address to try".into()),
-        remote: None,
-        duplicate: false,
     }
 }
 

@@ -1,8 +1,8 @@
-//! The fixed pool: threads that take a job, do it, and take the next. A panic is caught here and nowhere else.
+//! The fixed pool: threads that take a job, do it, and take the next. A panic within an attempt is caught
+//! around it, where the message is still in hand; any other is caught here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
@@ -18,7 +18,6 @@ use crate::time::{Deadline, clock};
 #[derive(Debug)]
 pub struct Pool {
     threads: Vec<JoinHandle<()>>,
-    panics: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -32,21 +31,15 @@ impl Pool {
     /// # Errors
     /// When the system does not give that many threads.
     pub fn start(workers: usize, shop: &Arc<Workshop>, jobs: &Receiver<Job>) -> std::io::Result<Pool> {
-        let panics = Arc::new(AtomicU64::new(0));
         let mut threads = Vec::with_capacity(workers + Pool::SPARE);
         for n in 0..workers + Pool::SPARE {
-            let (shop, jobs, panics) = (Arc::clone(shop), jobs.clone(), Arc::clone(&panics));
-            let body = move || work(&shop, &jobs, &panics);
+            let (shop, jobs) = (Arc::clone(shop), jobs.clone());
+            let body = move || work(&shop, &jobs);
             threads.push(
                 thread::Builder::new().name(format!("worker-{n}")).stack_size(Pool::STACK).spawn(body)?,
             );
         }
-        Ok(Pool { threads, panics })
-    }
-
-    /// Panics that have been caught. Each is a defect.
-    pub fn panics(&self) -> u64 {
-        self.panics.load(Ordering::Relaxed)
+        Ok(Pool { threads })
     }
 
     /// Waits, no longer than the deadline, for the threads to end; says how many have not.
@@ -65,7 +58,7 @@ impl Pool {
     }
 }
 
-fn work(shop: &Workshop, jobs: &Receiver<Job>, panics: &AtomicU64) {
+fn work(shop: &Workshop, jobs: &Receiver<Job>) {
     // A worker that waits for work waits under no peer; the round only keeps the rule that every wait ends.
     const ROUND: std::time::Duration = std::time::Duration::from_secs(3600);
     loop {
@@ -76,8 +69,7 @@ fn work(shop: &Workshop, jobs: &Receiver<Job>, panics: &AtomicU64) {
         };
         // Nothing of ours is left half-changed by an unwinding job: slots, leases and tickets settle in their Drop.
         if catch_unwind(AssertUnwindSafe(|| run(shop, job))).is_err() {
-            panics.fetch_add(1, Ordering::Relaxed);
-            log::error!("a worker panicked: its slot is back, its message waits and will be tried again");
+            shop.panicked("between two attempts");
         }
     }
 }

@@ -1,103 +1,144 @@
 //! A visit: one slot, one session after the other if it must be, and the messages of one destination, one by one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::attempt::{Attempter, Ended, Seat};
+use super::attempt::{Attempted, Attempter, Ended, Seat};
 use super::claim::claim;
-use super::job::{Report, Visit};
+use super::job::{DestinationId, Feed, Report, Ticket, Visit};
 use super::settle::{Context, settle};
 use super::workshop::{Workshop, jitter};
+use crate::config::Config;
 use crate::mail::Destination;
+use crate::net::Session;
 use crate::spool::DestinationRecord;
 use crate::time::{Deadline, Unix, clock};
 
 /// Makes a visit. Whatever happens in it, the slot is given back by its Drop, and every ticket reports by its own.
 pub(super) fn visit(shop: &Workshop, visit: Visit) {
     let config = shop.config();
-    let manner = Workshop::manner(&config);
     let began = clock::now();
     let deadline = Deadline::within(began, config.timeouts.session);
     let session = Arc::new(shop.sessions.enter(&visit.slot, began, &deadline));
-    let Visit { slot, id: destination_id, feed, failures } = visit;
+    let Visit { slot, id, feed, failures } = visit;
     let destination = slot.destination().clone();
-    let attempter = Attempter { shop, config: &config, manner: &manner, session: &session, deadline };
-    let site_rest = config.retry.site.wait(failures + 1, jitter());
-    let context =
-        Context { config: &config, destination: &destination, session: Some(session.id()), site_rest };
-    let (mut seat, mut served) = (Seat::Slot(slot), 0);
-    let take = || if shop.is_stopping() { None } else { feed.take() };
-    let mut next = take();
+    let mut call = Call { shop, config: &config, session, destination, id, feed, began, failures, served: 0 };
+    let mut seat = Seat::Slot(slot);
+    let mut next = call.take();
     while let Some(ticket) = next.take() {
-        let Some((ticket, lease)) = claim(shop, &destination, ticket) else {
-            next = take();
-            continue;
-        };
-        session.message(Some(lease.id()));
-        let (attempted, mut after) = attempter.attempt(&lease, seat);
-        served += 1;
-        // The site's failure is reported before its message goes back, or the message would be handed out again at once.
-        let over = match attempted.ended {
-            // Once a session: the first message has proven it, whatever became of that message.
-            Ended::Well if served == 1 => {
-                if let Some(Seat::Open(client)) = &mut after {
-                    client.promote();
-                }
-                shop.report(Report::Reached { destination: destination_id, session: session.id() });
-                None
-            }
-            Ended::Well | Ended::NoSite => None,
-            Ended::Ours => Some(None),
-            Ended::Blocked(address, silent) => {
-                Some(Some(Report::Blocked { destination: destination_id, address, silent }))
-            }
-            Ended::Site(failure) => {
-                let (session, words) = (session.id(), failure.to_string());
-                remember(shop, &destination, failures + 1, site_rest, words.clone());
-                let rest = site_rest;
-                Some(Some(Report::SiteFailed { destination: destination_id, session, began, rest, words }))
-            }
-        };
-        let over = over.map(|report| report.into_iter().for_each(|report| shop.report(report)));
-        settle(shop, &context, ticket, lease, attempted.outcomes);
-        session.message(None);
-        if over.is_some() {
-            return;
-        }
-        if failures > 0 && served == 1 {
-            remember(shop, &destination, 0, Duration::ZERO, String::new());
-        }
-        seat = match after {
-            Some(seat) => seat,
-            // The slot went with the end of that attempt.
-            None => return,
-        };
-        if served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err() {
+        // The slot may have gone with the end of that attempt.
+        let Some(after) = call.serve(ticket, seat, deadline) else { return };
+        seat = after;
+        if call.served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err()
+        {
             break;
         }
-        next = take().or_else(|| {
-            let Seat::Open(client) = &mut seat else { return None };
-            client.rest(config.timeouts.idle);
-            let address = client.remote().address;
-            let wanted = || address.is_some_and(|address| shop.pressure.wants(address));
-            feed.wait(config.timeouts.idle, &|| !shop.pressed() && !wanted() && session.cut().is_none())
-        });
+        next = call.take().or_else(|| call.wait(&mut seat));
     }
     if let Seat::Open(client) = seat {
         client.quit();
     }
 }
 
-/// Keeps a destination's back-off over a restart, or forgets it.
-fn remember(shop: &Workshop, destination: &Destination, failures: u32, rest: Duration, words: String) {
-    let now = clock::unix();
-    let until = if failures == 0 { Unix(0) } else { now.after(rest) };
-    shop.spool.remember(vec![DestinationRecord {
-        destination: destination.clone(),
-        failures,
-        until,
-        proven: false,
-        last_at: now,
-        last_text: words,
-    }]);
+struct Call<'a> {
+    shop: &'a Workshop,
+    config: &'a Config,
+    session: Arc<Session>,
+    destination: Destination,
+    id: DestinationId,
+    feed: Feed,
+    began: Instant,
+    /// Failures of the destination as a site, in a row, before the next message.
+    failures: u32,
+    /// Messages so far.
+    served: usize,
+}
+
+impl Call<'_> {
+    /// The next message, unless we are shutting down.
+    fn take(&self) -> Option<Ticket> {
+        if self.shop.is_stopping() { None } else { self.feed.take() }
+    }
+
+    /// Keeps the session for a moment in case more mail comes, while nobody needs its seat or its connection.
+    fn wait(&self, seat: &mut Seat) -> Option<Ticket> {
+        let Seat::Open(client) = seat else { return None };
+        let idle = self.config.timeouts.idle;
+        client.rest(idle);
+        let address = client.remote().address;
+        let wanted = || address.is_some_and(|address| self.shop.pressure.wants(address));
+        self.feed.wait(idle, &|| !self.shop.pressed() && !wanted() && self.session.cut().is_none())
+    }
+
+    /// One message: claimed, attempted, settled. Gives the seat back if the visit goes on.
+    fn serve(&mut self, ticket: Ticket, seat: Seat, deadline: Deadline) -> Option<Seat> {
+        let Some((ticket, lease)) = claim(self.shop, &self.destination, ticket) else { return Some(seat) };
+        self.session.message(Some(lease.id()));
+        let manner = Workshop::manner(self.config);
+        let (shop, config) = (self.shop, self.config);
+        let attempter = Attempter { shop, config, manner: &manner, session: &self.session, deadline };
+        // The seat is dropped by an unwinding attempt; the lease stays here, and is settled like any other.
+        let attempt = catch_unwind(AssertUnwindSafe(|| attempter.attempt(&lease, seat)));
+        let (attempted, mut after) = attempt.unwrap_or_else(|_| {
+            shop.panicked(&format!("id={}", lease.id()));
+            (Attempted::interrupted(&lease), None)
+        });
+        self.served += 1;
+        let site_rest = config.retry.site.wait(self.failures + 1, jitter());
+        // The site's failure is reported before its message goes back, or that would be handed out again at once.
+        let over = self.learn(attempted.ended, &mut after, site_rest);
+        let (destination, session) = (&self.destination, Some(self.session.id()));
+        settle(shop, &Context { config, destination, session, site_rest }, ticket, lease, attempted.outcomes);
+        self.session.message(None);
+        if over { None } else { after }
+    }
+
+    /// What an attempt says about the destination; true if the visit is over.
+    fn learn(&mut self, ended: Ended, after: &mut Option<Seat>, rest: Duration) -> bool {
+        let (destination, session) = (self.id, self.session.id());
+        match ended {
+            Ended::Well => {
+                // Once a session: the first message has proven it, whatever became of that message.
+                if self.served == 1 {
+                    if let Some(Seat::Open(client)) = after {
+                        client.promote();
+                    }
+                    self.shop.report(Report::Reached { destination, session });
+                }
+                if self.failures > 0 {
+                    self.failures = 0;
+                    self.remember(Duration::ZERO, String::new());
+                }
+                false
+            }
+            Ended::NoSite => false,
+            Ended::Ours => true,
+            Ended::Blocked(address, silent) => {
+                self.shop.report(Report::Blocked { destination, address, silent });
+                true
+            }
+            Ended::Site(failure) => {
+                self.failures += 1;
+                let (began, words) = (self.began, failure.to_string());
+                self.remember(rest, words.clone());
+                self.shop.report(Report::SiteFailed { destination, session, began, rest, words });
+                true
+            }
+        }
+    }
+
+    /// Keeps the destination's back-off over a restart, or forgets it.
+    fn remember(&self, rest: Duration, words: String) {
+        let now = clock::unix();
+        let until = if self.failures == 0 { Unix(0) } else { now.after(rest) };
+        self.shop.spool.remember(vec![DestinationRecord {
+            destination: self.destination.clone(),
+            failures: self.failures,
+            until,
+            proven: false,
+            last_at: now,
+            last_text: words,
+        }]);
+    }
 }

@@ -1,7 +1,7 @@
 //! What every worker works with: the spool, the resolver, the session table, the settings, and the wires to the scheduler.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{SendTimeoutError, Sender};
@@ -37,6 +37,8 @@ pub struct Workshop {
     pub addresses: Arc<Addresses>,
     /// We are shutting down: nobody takes another message.
     pub stopping: AtomicBool,
+    /// Panics that have been caught. Each is a defect.
+    pub panics: AtomicU64,
 }
 
 impl Workshop {
@@ -62,6 +64,13 @@ impl Workshop {
     /// Whether an idle session should end: somebody waits for its seat, or we are shutting down.
     pub(super) fn pressed(&self) -> bool {
         self.pressure.is_on() || self.is_stopping()
+    }
+
+    pub(super) fn panicked(&self, where_: &str) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+        log::error!(
+            "a worker panicked ({where_}): its slot is back, its message waits and will be tried again"
+        );
     }
 
     /// From now on nobody takes another message; what is in hand is brought to its end.

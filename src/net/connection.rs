@@ -136,11 +136,6 @@ impl Connection {
         self.lines.next(&mut self.stream)
     }
 
-    /// Whether the server has said something that nobody asked for.
-    pub fn speaks_unasked(&self) -> bool {
-        self.lines.pending()
-    }
-
     /// The session this connection belongs to.
     pub fn session(&self) -> &Arc<Session> {
         &self.attached.0

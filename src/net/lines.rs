@@ -62,11 +62,6 @@ impl Lines {
         Ok(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    /// Whether something has been read that is not yet used: a server that speaks before it was asked.
-    pub fn pending(&self) -> bool {
-        self.used < self.buffer.len()
-    }
-
     fn fill(&mut self, stream: &mut Stream) -> Result<(), StreamError> {
         let start = self.buffer.len();
         self.buffer.resize(start + Self::MOST, 0);
@@ -101,7 +96,6 @@ mod tests {
         for line in ["250-a", "", "250 b"] {
             assert_eq!(lines.next(&mut stream).unwrap(), line.as_bytes());
         }
-        assert!(lines.pending());
         assert!(matches!(lines.next(&mut stream), Err(LineError::Stream(StreamError::Closed))));
     }
 

@@ -168,7 +168,11 @@ impl Client {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             self.reader.get_ref().set_read_timeout(Some(left))?;
-            let buffer = self.reader.fill_buf()?;
+            let buffer = match self.reader.fill_buf() {
+                // A process that was stopped for a moment comes back with this.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                buffer => buffer?,
+            };
             if buffer.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

@@ -262,6 +262,8 @@ fn a_panic_in_a_worker_costs_nothing() {
     host.wait_alone(SOON);
     assert!(host.most_at_once() <= 2);
     assert_eq!(queued(&house, "good.test").len(), PANICS);
+    let reason = &house.queue()["queue"][0]["recipients"][0]["last"]["text"];
+    assert!(reason.as_str().unwrap().contains("a defect in Sendoff interrupted the attempt"), "{reason}");
     // Without the defect.
     let house = house.env("SENDOFF_TEST_PANIC", "");
     house.restart();
