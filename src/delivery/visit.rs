@@ -72,15 +72,20 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
             // The slot went with the end of that attempt.
             None => return,
         };
-        if served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err() {
+        // The second half of a session's time is for the message in hand: one more that met the end of it would be cut by us, and
+        // perhaps be sent twice.
+        let left =
+            (config.timeouts.session / 2).saturating_sub(clock::now().saturating_duration_since(began));
+        if served >= config.delivery.messages_per_connection || left.is_zero() {
             break;
         }
         next = take().or_else(|| {
             let Seat::Open(client) = &mut seat else { return None };
-            client.rest(config.timeouts.idle);
+            let idle = config.timeouts.idle.min(left);
+            client.rest(idle);
             let address = client.remote().address;
             let wanted = || address.is_some_and(|address| shop.pressure.wants(address));
-            feed.wait(config.timeouts.idle, &|| !shop.pressed() && !wanted() && session.cut().is_none())
+            feed.wait(idle, &|| !shop.pressed() && !wanted() && session.cut().is_none())
         });
     }
     if let Seat::Open(client) = seat {

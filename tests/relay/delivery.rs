@@ -280,6 +280,7 @@ fn messages_follow_each_other_over_one_connection() {
         .set("delivery.connections_per_destination", 1)
         .set("delivery.messages_per_connection", 10)
         .set("timeouts.idle", "8s")
+        .set("timeouts.session", "60s")
         .start();
     let sink = house.good("good.test");
     for n in 0..20 {
