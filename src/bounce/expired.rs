@@ -58,7 +58,7 @@ mod tests {
             duplicate: true,
         };
         let given_up = expired(failure.clone(), 5 * DAY);
-        let words = "gave up after 5 days; last: mx.example[192.0.2.1] timed out (waiting for the banner); \
+        let words = "gave up after 5 days; last: mx.example[192.0.2.1] timed out while waiting for the banner; \
                      possible duplicate";
         assert_eq!(given_up.diagnostic, Diagnostic::Local(words.to_owned()));
         assert_eq!((given_up.status, given_up.duplicate), (EXPIRED, true));

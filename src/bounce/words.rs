@@ -205,7 +205,7 @@ mod tests {
         holds(
             &late(Diagnostic::Local("timed out".into())),
             &[
-                "I gave up after 1 day; last: mx.example.net[192.0.2.1] timed out (waiting for the reply to RCPT TO).",
+                "I gave up after 1 day; last: mx.example.net[192.0.2.1] timed out while waiting for the reply to RCPT TO.",
             ],
         );
         holds(

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::trouble::Trouble;
 use crate::mail::Remote;
-use crate::net::Connection;
-use crate::smtp::{Reply, ReplyReader};
+use crate::net::{Connection, Lines};
+use crate::smtp::{Reply, ReplyReader, printable};
 use crate::time::Phase;
 
 /// An open connection, and to whom.
@@ -49,13 +49,16 @@ impl Conversation {
     }
 
     fn hear_any(&mut self) -> Result<Reply, Trouble> {
+        let session = self.connection.session().id();
         let mut reader = ReplyReader::default();
         loop {
             let line =
                 self.connection.line().map_err(|error| Trouble::line(self.phase, &self.remote, &error))?;
+            if log::log_enabled!(log::Level::Debug) {
+                log::debug!("session={session} {} < {}", self.remote, printable(line, Lines::MOST));
+            }
             let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {
-                log::debug!("session={} {} < {reply}", self.connection.session().id(), self.remote);
                 return Ok(reply);
             }
         }

@@ -108,7 +108,7 @@ impl Client {
 
     /// The session waits for the next message of its destination, for at most `limit`.
     pub fn rest(&mut self, limit: Duration) {
-        self.conversation.enter(Phase::Rset, limit);
+        self.conversation.enter(Phase::Idle, limit);
     }
 
     /// The destination is proven: its seat counts as such from now on.

@@ -126,7 +126,7 @@ pub struct Timeouts {
     pub rset: Duration,
     /// QUIT.
     pub quit: Duration,
-    /// An outbound session as a whole.
+    /// An outbound session as a whole; in its second half it takes no further message.
     pub session: Duration,
     /// How long an idle session is kept for the next message of its destination.
     pub idle: Duration,
@@ -156,6 +156,7 @@ impl Timeouts {
             Phase::Data => self.data,
             Phase::Body => self.block,
             Phase::FinalDot => self.dot,
+            Phase::Idle => self.idle,
             Phase::Rset => self.rset,
             Phase::Quit => self.quit,
         }

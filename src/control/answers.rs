@@ -144,8 +144,8 @@ fn shown(
     let (state, next, why) = match why {
         Some(WhyNot::InHand) => ("active", None, in_hand(id, &recipient.destination, sessions)),
         Some(WhyNot::Waits(wait)) => ("waiting", seconds(wait), own_time.into()),
-        Some(WhyNot::SiteRests(wait)) => {
-            ("resting", seconds(wait), "its destination rests after it failed as a site".into())
+        Some(WhyNot::SiteRests(wait, words)) => {
+            ("resting", seconds(wait), format!("its destination rests after it failed as a site: {words}"))
         }
         Some(WhyNot::AddressFull(address)) => {
             ("blocked", None, format!("{address} has as many connections as one address may have"))

@@ -30,11 +30,11 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
         // The slot may have gone with the end of that attempt.
         let Some(after) = call.serve(ticket, seat, deadline) else { return };
         seat = after;
-        if call.served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err()
-        {
+        let left = call.left();
+        if call.served >= config.delivery.messages_per_connection || left.is_zero() {
             break;
         }
-        next = call.take().or_else(|| call.wait(&mut seat));
+        next = call.take().or_else(|| call.wait(&mut seat, left));
     }
     if let Seat::Open(client) = seat {
         client.quit();
@@ -61,10 +61,17 @@ impl Call<'_> {
         if self.shop.is_stopping() { None } else { self.feed.take() }
     }
 
+    /// How long further messages are taken: the second half of a session's time is for the message in hand. One more that
+    /// met the end of it would be cut by us, and perhaps be sent twice.
+    fn left(&self) -> Duration {
+        let half = self.config.timeouts.session / 2;
+        half.saturating_sub(clock::now().saturating_duration_since(self.began))
+    }
+
     /// Keeps the session for a moment in case more mail comes, while nobody needs its seat or its connection.
-    fn wait(&self, seat: &mut Seat) -> Option<Ticket> {
+    fn wait(&self, seat: &mut Seat, left: Duration) -> Option<Ticket> {
         let Seat::Open(client) = seat else { return None };
-        let idle = self.config.timeouts.idle;
+        let idle = self.config.timeouts.idle.min(left);
         client.rest(idle);
         let address = client.remote().address;
         let wanted = || address.is_some_and(|address| self.shop.pressure.wants(address));

@@ -95,7 +95,9 @@ impl fmt::Display for Failure {
         }
         match &self.diagnostic {
             Diagnostic::Smtp(reply) => write!(f, "said \"{reply}\" ({})", self.phase.words())?,
-            Diagnostic::Local(words) => write!(f, "{words} ({})", self.phase.words())?,
+            // Our own words about DNS name what was looked up.
+            Diagnostic::Local(words) if self.phase == Phase::Dns => f.write_str(words)?,
+            Diagnostic::Local(words) => write!(f, "{words} while {}", self.phase.words())?,
         }
         if self.duplicate { f.write_str("; possible duplicate") } else { Ok(()) }
     }
@@ -150,7 +152,7 @@ mod tests {
             remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
             duplicate: false,
         };
-        assert_eq!(failure.to_string(), "mx.example[192.0.2.1] timed out (waiting for the banner)");
+        assert_eq!(failure.to_string(), "mx.example[192.0.2.1] timed out while waiting for the banner");
         failure.diagnostic = Diagnostic::Smtp(Reply::new(451, "4.3.0 later"));
         failure.duplicate = true;
         assert_eq!(

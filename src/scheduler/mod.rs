@@ -127,7 +127,7 @@ impl Scheduler {
         answered.recv_timeout(Scheduler::PATIENCE).ok()
     }
 
-    /// Other settings from now on; messages that are queued keep the expiry they came with.
+    /// Other settings from now on, for queued mail as well.
     pub fn set_terms(&self, terms: Terms) {
         if self.requests.send_timeout(Request::Terms(terms), Scheduler::PATIENCE).is_err() {
             log::error!("the scheduler takes no settings");
@@ -238,6 +238,7 @@ impl Desk {
                 drop(answer.try_send(why));
             }
             Request::Terms(terms) => {
+                self.queue.expiry_moves(self.terms.expire_after, terms.expire_after);
                 self.terms = terms;
                 self.queue.widths = terms.widths;
             }

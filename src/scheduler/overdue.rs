@@ -8,6 +8,15 @@ use crate::delivery::{DestinationId, Job, Ticket};
 use crate::mail::QueueId;
 
 impl Queue {
+    /// The time a message is tried has changed: every expiry moves with it, and notices are looked at anew.
+    pub(super) fn expiry_moves(&mut self, old: Duration, new: Duration) {
+        for entry in self.entries.values_mut() {
+            let accepted = entry.expires.checked_sub(old);
+            entry.expires = accepted.and_then(|at| at.checked_add(new)).unwrap_or(entry.expires);
+        }
+        self.noticed = None;
+    }
+
     /// Hands out, as jobs without a slot, at most `most` messages that have expired, and those whose delay notice has
     /// come (`notice`: that long before their expiry), in whatever state they are; those in a worker's hand are looked at
     /// when they are settled.

@@ -179,7 +179,7 @@ fn a_site_that_failed_rests_and_its_messages_are_not_tried_one_by_one() {
     desk.fails(visit, ticket, 60 * SECOND);
     assert!(desk.after(59 * SECOND).is_empty());
     let why = desk.queue.why_not_now(others[0], &destination("a.example"), desk.now);
-    assert_eq!(why, Some(WhyNot::SiteRests(SECOND)));
+    assert_eq!(why, Some(WhyNot::SiteRests(SECOND, "timed out".into())));
     let probe = desk.only(2 * SECOND);
     assert_eq!((probe.standing(), probe.failures, probe.feed.0.len()), (Standing::Suspect, 1, 1));
     let ticket = probe.feed.take().unwrap();
@@ -309,6 +309,20 @@ fn expiry_reaches_every_state_but_a_workers_hand() {
     assert!(desk.after(4 * DAY).is_empty());
     assert_eq!(desk.overdue(None), [resting, waiting]);
     assert_eq!(held.take_back().0, in_hand);
+}
+
+#[test]
+fn a_changed_expiry_holds_for_queued_mail() {
+    let mut desk = Desk::new();
+    let id = desk.add("a.example");
+    let visit = desk.only(Duration::ZERO);
+    visit.feed.take().unwrap().settle(Resting::For(9 * DAY));
+    drop(visit);
+    desk.after(2 * DAY);
+    assert!(desk.overdue(None).is_empty());
+    desk.queue.expiry_moves(5 * DAY, 6 * DAY);
+    desk.queue.expiry_moves(6 * DAY, DAY);
+    assert_eq!(desk.overdue(None), [id]);
 }
 
 #[test]

@@ -40,8 +40,8 @@ pub enum WhyNot {
     InHand,
     /// It waits for its own next attempt.
     Waits(Duration),
-    /// Its destination rests after a failure as a site.
-    SiteRests(Duration),
+    /// Its destination rests for so long after a failure as a site, and what that was.
+    SiteRests(Duration, String),
     /// This address has as many connections as it may have.
     AddressFull(IpAddr),
     /// This address is left alone for so long, after what it did to other mail.
@@ -78,14 +78,16 @@ impl Queue {
         let entry = self.entries.get(&(id, site_id))?;
         let site = self.sites.get(&site_id)?;
         let rest = site.rest_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        let failure =
+            || site.last_failure.clone().unwrap_or_else(|| "see the log before the restart".to_owned());
         Some(match entry.state {
             State::Out => WhyNot::InHand,
             // The later of the two is what it waits for.
             State::Waiting(at) => match at.saturating_duration_since(now) {
-                own if own < rest => WhyNot::SiteRests(rest),
+                own if own < rest => WhyNot::SiteRests(rest, failure()),
                 own => WhyNot::Waits(own),
             },
-            State::Ready if !rest.is_zero() => WhyNot::SiteRests(rest),
+            State::Ready if !rest.is_zero() => WhyNot::SiteRests(rest, failure()),
             State::Ready => match &site.blocked_on {
                 Some(Obstacle { address, silent: Some((until, words)) }) => {
                     WhyNot::AddressRests(*address, until.saturating_duration_since(now), words.clone())

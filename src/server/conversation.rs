@@ -205,7 +205,7 @@ impl<R: Reception> Conversation<'_, R> {
         let (octets, patience) = (intake.octets(), self.session.policy().patience);
         match intake.commit(envelope, patience) {
             Ok(accepted) => {
-                info!(target: LOG, "id={} {line} size={octets}: accepted", accepted.id());
+                info!(target: LOG, "id={} {line} size={octets} event=accepted", accepted.id());
                 let response = self.session.queued(&accepted);
                 self.await_answer();
                 self.say(&response)?;

@@ -17,5 +17,6 @@ pub use dot::Stuffer;
 pub use dot_reader::{DotReader, Fault};
 pub use extensions::Extensions;
 pub use refusal::Refusal;
+pub(crate) use reply::printable;
 pub use reply::{Reply, ReplyError, ReplyReader};
 pub use status::EnhancedStatus;

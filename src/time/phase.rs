@@ -29,7 +29,9 @@ pub enum Phase {
     Body,
     /// The final dot has been sent; its reply has not come. Here, and only here, a loss may mean a duplicate.
     FinalDot,
-    /// RSET between two messages, and waiting for the next one.
+    /// Waiting for the next message of the destination.
+    Idle,
+    /// RSET between two messages.
     Rset,
     /// QUIT.
     Quit,
@@ -37,7 +39,7 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of the conversation.
-    pub const ALL: [Phase; 12] = [
+    pub const ALL: [Phase; 13] = [
         Phase::Dns,
         Phase::Connect,
         Phase::Banner,
@@ -48,6 +50,7 @@ impl Phase {
         Phase::Data,
         Phase::Body,
         Phase::FinalDot,
+        Phase::Idle,
         Phase::Rset,
         Phase::Quit,
     ];
@@ -65,6 +68,7 @@ impl Phase {
             Phase::Data => "data",
             Phase::Body => "body",
             Phase::FinalDot => "dot",
+            Phase::Idle => "idle",
             Phase::Rset => "rset",
             Phase::Quit => "quit",
         }
@@ -83,7 +87,8 @@ impl Phase {
             Phase::Data => "waiting for the reply to DATA",
             Phase::Body => "sending the message",
             Phase::FinalDot => "waiting for the reply to the end of the message",
-            Phase::Rset => "between two messages",
+            Phase::Idle => "waiting for the next message",
+            Phase::Rset => "waiting for the reply to RSET",
             Phase::Quit => "waiting for the reply to QUIT",
         }
     }

@@ -23,10 +23,17 @@ pub fn wait_recipient(house: &House, to: &str, what: &str, fact: impl Fn(&Value)
     })
 }
 
-/// Waits until this recipient's last failure has these words in it.
+/// Waits until this recipient's last failure has these words in it, and it waits for its next attempt.
 #[track_caller]
 pub fn wait_last(house: &House, to: &str, words: &str) -> Value {
-    wait_recipient(house, to, words, |recipient| text(&recipient["last"]["text"]).contains(words))
+    wait_recipient(house, to, words, |recipient| {
+        rests(recipient) && text(&recipient["last"]["text"]).contains(words)
+    })
+}
+
+/// True between attempts: what is on its way to the scheduler, or in a session, does not rest yet.
+pub fn rests(recipient: &Value) -> bool {
+    ["waiting", "resting"].contains(&text(&recipient["state"]))
 }
 
 /// Waits until nothing is queued.

@@ -63,7 +63,7 @@ pub const RCPT: Place = place("rcpt", "waiting for the reply to RCPT TO", lead!(
 pub const DATA: Place = place("data", "waiting for the reply to DATA", lead!(data), 354);
 pub const BODY: Place = place("body", "sending the message", lead!(body), 0);
 pub const DOT: Place = place("dot", "waiting for the reply to the end of the message", lead!(dot), 250);
-pub const RSET: Place = place("rset", "between two messages", lead!(rset), 250);
+pub const RSET: Place = place("rset", "waiting for the reply to RSET", lead!(rset), 250);
 pub const QUIT: Place = place("quit", "waiting for the reply to QUIT", lead!(quit), 221);
 
 /// Where a reply is due.

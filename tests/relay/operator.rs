@@ -50,7 +50,8 @@ fn the_queue_says_what_waits_and_why() {
     for words in [
         text(&message["id"]),
         "from <a@sender.test>",
-        "to <b@x.test>  resting: its destination rests after it failed as a site, next in ",
+        "to <b@x.test>  resting: its destination rests after it failed as a site: mx.x.test[",
+        ", next in ",
         "tried once",
         &format!("last: 4.3.2 mx.x.test[{ip}] said \"421 4.3.2 not now\" (waiting for the banner)"),
         "1 message for 1 recipient.",
