@@ -296,3 +296,23 @@ fn messages_follow_each_other_over_one_connection() {
     }
     assert_eq!(sink.most_at_once(), 1);
 }
+
+#[test]
+fn an_address_arrives_as_it_was_given() {
+    let house = House::started();
+    let sink = house.good("x.test");
+    for (given, arrives) in [
+        ("\"a b\"@x.test", "\"a b\"@x.test"),
+        ("\"a>b\"@x.test", "\"a>b\"@x.test"),
+        ("\"a\\\"b\"@x.test", "\"a\\\"b\"@x.test"),
+        ("CaSe+tag=1@x.test", "CaSe+tag=1@x.test"),
+        ("!#$%&'*+-/=?^_`{|}~@x.test", "!#$%&'*+-/=?^_`{|}~@x.test"),
+        // A source route is taken, and not followed (RFC 5321, appendix C).
+        ("@one.test,@two.test:b@x.test", "b@x.test"),
+    ] {
+        let before = sink.count();
+        house.submit(given, &[given], HELLO).unwrap();
+        let message = sink.wait_for(before + 1, SOON).remove(before);
+        assert_eq!((message.reverse_path.as_str(), &message.forward_paths[0][..]), (arrives, arrives));
+    }
+}
