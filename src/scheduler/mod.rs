@@ -238,7 +238,7 @@ impl Desk {
                 drop(answer.try_send(why));
             }
             Request::Terms(terms) => {
-                self.queue.expiry_moves(self.terms.expire_after, terms.expire_after);
+                self.queue.expiry_moves(self.terms.expire_after, terms.expire_after, now);
                 self.terms = terms;
                 self.queue.widths = terms.widths;
             }

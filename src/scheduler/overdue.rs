@@ -9,10 +9,12 @@ use crate::mail::QueueId;
 
 impl Queue {
     /// The time a message is tried has changed: every expiry moves with it, and notices are looked at anew.
-    pub(super) fn expiry_moves(&mut self, old: Duration, new: Duration) {
+    pub(super) fn expiry_moves(&mut self, old: Duration, new: Duration, now: Instant) {
         for entry in self.entries.values_mut() {
-            let accepted = entry.expires.checked_sub(old);
-            entry.expires = accepted.and_then(|at| at.checked_add(new)).unwrap_or(entry.expires);
+            let moved = entry.expires.checked_add(new.saturating_sub(old));
+            // Before the clock of this machine began is long over.
+            let moved = moved.and_then(|at| at.checked_sub(old.saturating_sub(new)));
+            entry.expires = moved.unwrap_or(now);
         }
         self.noticed = None;
     }

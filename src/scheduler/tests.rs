@@ -320,8 +320,8 @@ fn a_changed_expiry_holds_for_queued_mail() {
     drop(visit);
     desk.after(2 * DAY);
     assert!(desk.overdue(None).is_empty());
-    desk.queue.expiry_moves(5 * DAY, 6 * DAY);
-    desk.queue.expiry_moves(6 * DAY, DAY);
+    desk.queue.expiry_moves(5 * DAY, 6 * DAY, desk.now);
+    desk.queue.expiry_moves(6 * DAY, DAY, desk.now);
     assert_eq!(desk.overdue(None), [id]);
 }
 
