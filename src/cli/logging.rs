@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 
-use env_logger::{Builder, Env};
+use env_logger::Builder;
+use log::LevelFilter;
 
-/// Starts logging. `RUST_LOG` says what of; without it, everything from `info` on. A panic is logged where it happened.
+/// Starts logging, from `info` on; what `RUST_LOG` says comes on top, so that `sendoff::client=debug` adds the
+/// conversations to the lines about attempts. A panic is logged where it happened.
 pub(super) fn start() {
-    let started = Builder::from_env(Env::default().default_filter_or("info"))
+    let started = Builder::new()
+        .filter_level(LevelFilter::Info)
+        .parse_default_env()
         .format(|out, record| {
             let style = out.default_level_style(record.level());
             let (level, time) = (record.level(), out.timestamp_millis());
