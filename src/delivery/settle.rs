@@ -2,6 +2,7 @@
 //! place in the queue.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::job::{Resting, Ticket};
 use super::letter::letter;
@@ -21,8 +22,10 @@ pub(super) struct Context<'a> {
     pub(super) destination: &'a Destination,
     /// The session, if there was one.
     pub(super) session: Option<u64>,
+    /// When the message was accepted.
+    pub(super) accepted: Unix,
     /// How long the destination rests if it failed as a site.
-    pub(super) site_rest: std::time::Duration,
+    pub(super) site_rest: Duration,
 }
 
 /// Settles a lease and its ticket.
@@ -53,12 +56,13 @@ pub(super) fn overdue(
     destination: &Destination,
     ticket: Ticket,
     lease: Lease,
-    wait: std::time::Duration,
+    wait: Duration,
 ) {
     let (config, now) = (shop.config(), clock::unix());
     let age = now.since(lease.envelope().accepted);
+    let accepted = lease.envelope().accepted;
     let context =
-        Context { config: &config, destination, session: None, site_rest: std::time::Duration::ZERO };
+        Context { config: &config, destination, session: None, accepted, site_rest: Duration::ZERO };
     let expired = age >= config.delivery.expire_after;
     let verdicts = lease.recipients().iter().map(|recipient| {
         let failure = recipient.last.as_ref().map_or_else(never_tried, |last| last.failure.clone());
@@ -203,17 +207,25 @@ fn line(
         }
         (Verdict::Delivered, None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
     };
-    let delay = std::time::Duration::from_micros(clock::unix_micros().saturating_sub(id.row()));
+    let delay = delay(id, context.accepted, clock::unix(), clock::unix_micros());
     // Writing to a String cannot fail.
-    let _ = write!(
-        line,
-        " mx={mx} phase={phase} status={status} delay={:.3}s attempts={attempts}",
-        delay.as_secs_f64()
-    );
+    let _ = write!(line, " mx={mx} phase={phase} status={status} delay={delay} attempts={attempts}");
     if let Some(session) = context.session {
         let _ = write!(line, " session={session}");
     }
     log::info!(target: "sendoff::delivery", "{line} outcome={outcome} text={text:?}");
+}
+
+/// The time since acceptance. An id is born from the clock and tells it to the millisecond, unless it had to run ahead of
+/// the clock (after a restart, or a jump back); then there are whole seconds.
+fn delay(id: QueueId, accepted: Unix, now: Unix, micros: u64) -> String {
+    let born = i64::try_from(id.row() / 1_000_000).unwrap_or(i64::MAX);
+    match micros.checked_sub(id.row()) {
+        Some(delay) if born.abs_diff(accepted.0) <= 1 => {
+            format!("{:.3}s", Duration::from_micros(delay).as_secs_f64())
+        }
+        _ => format!("{}s", now.since(accepted).as_secs()),
+    }
 }
 
 fn failure_keys(
@@ -224,4 +236,18 @@ fn failure_keys(
     let duplicate = if failure.duplicate { "; possible duplicate" } else { "" };
     let text = format!("{}{duplicate}", failure.diagnostic);
     (mx, failure.phase.word(), failure.status.to_string(), word, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_exact_where_the_id_tells_the_time_and_true_where_it_does_not() {
+        let id = QueueId::from_row(1_700_000_000_500_000);
+        let at = |accepted, micros: u64| delay(id, Unix(accepted), Unix(1_700_000_007), micros);
+        assert_eq!(at(1_700_000_000, 1_700_000_000_502_000), "0.002s");
+        assert_eq!(at(1_700_000_000, 1_700_000_000_400_000), "7s");
+        assert_eq!(at(1_699_999_950, 1_700_000_000_502_000), "57s");
+    }
 }

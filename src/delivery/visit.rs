@@ -96,7 +96,9 @@ impl Call<'_> {
         // The site's failure is reported before its message goes back, or that would be handed out again at once.
         let over = self.learn(attempted.ended, &mut after, site_rest);
         let (destination, session) = (&self.destination, Some(self.session.id()));
-        settle(shop, &Context { config, destination, session, site_rest }, ticket, lease, attempted.outcomes);
+        let accepted = lease.envelope().accepted;
+        let context = Context { config, destination, session, accepted, site_rest };
+        settle(shop, &context, ticket, lease, attempted.outcomes);
         self.session.message(None);
         if over { None } else { after }
     }
