@@ -1,0 +1,46 @@
+//! One test per bug that was found in the scheduler, for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+use super::tests::{DAY, SECOND, destination};
+use super::{Scheduler, Terms, Widths, Wires};
+use crate::delivery::{Arrival, Job, Visit};
+use crate::mail::QueueId;
+use crate::net::{Caps, Ledger};
+use crate::time::{Unix, clock};
+
+/// each, and the pool for the scheduler.
+#[test]
+fn the_end_does_not_wait_for_reports_that_nobody_reads() {
+    let (freed_in, freed) = bounded(64);
+    let caps = Caps { pool: 300, new: 300, suspect: 1, destination: 1, address: 1 };
+    let ledger = Ledger::new(caps, freed_in);
+    let (jobs, work) = bounded(1000);
+    let wires = Wires { arrivals: bounded(1), jobs, reports: bounded(64), freed, pressure: Arc::default() };
+    let terms = Terms { expire_after: DAY, delay_notice: None, widths: Widths { new: 1, suspect: 1 } };
+    let accepted = clock::unix();
+    let arrival = |n: u64| Arrival {
+        id: QueueId::from_row(n),
+        destination: destination(&format!("d{}.example", n % 10)),
+        fresh: None,
+        next: Unix(0),
+        accepted,
+    };
+    let queued = (1..1000).map(arrival).collect();
+    let (scheduler, thread) = Scheduler::start(ledger, terms, wires, Vec::new(), queued).unwrap();
+    let mut slots = Vec::new();
+    for _ in 0..10 {
+        let Job::Visit(visit) = work.recv_timeout(10 * SECOND).unwrap() else { panic!("a visit") };
+        // The worker knows of the end already, and has let go of the feed.
+        slots.push(visit.slot);
+    }
+    scheduler.stop();
+    let end = clock::now() + 10 * SECOND;
+    while !thread.is_finished() && clock::now() < end {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(thread.is_finished(), "the scheduler has not ended");
+}
