@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use super::tests::{DAY, SECOND, destination};
+use super::tests::{DAY, Desk, SECOND, destination};
 use super::{Scheduler, Terms, Widths, Wires};
 use crate::delivery::{Arrival, Job, Visit};
 use crate::mail::QueueId;
@@ -43,4 +43,19 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
         std::thread::park_timeout(Duration::from_millis(5));
     }
     assert!(thread.is_finished(), "the scheduler has not ended");
+}
+
+/// A site in turn that could get no seat was woken every 5 ms, each of a thousand.
+#[test]
+fn a_site_that_waits_for_a_seat_is_not_woken_by_the_clock() {
+    let mut desk = Desk::new();
+    for n in 0..8 {
+        desk.add(&format!("n{n}.example"));
+        desk.add(&format!("n{n}.example"));
+    }
+    let held = desk.after(Duration::ZERO);
+    assert_eq!(held.len(), 6);
+    assert!(desk.after(SECOND).is_empty());
+    let next = desk.queue.next_wake().map(|at| at - desk.now);
+    assert!(next.is_none_or(|wait| wait > SECOND), "{next:?}");
 }
