@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use super::tests::{DAY, Desk, SECOND, destination};
+use super::tests::{CAPS, DAY, Desk, SECOND, destination, names};
 use super::{Scheduler, Terms, Widths, Wires};
 use crate::delivery::{Arrival, Job, Visit};
 use crate::mail::QueueId;
@@ -58,4 +58,32 @@ fn a_site_that_waits_for_a_seat_is_not_woken_by_the_clock() {
     assert!(desk.after(SECOND).is_empty());
     let next = desk.queue.next_wake().map(|at| at - desk.now);
     assert!(next.is_none_or(|wait| wait > SECOND), "{next:?}");
+}
+
+/// Proven destinations with more mail than the pool can take got every seat that came free; a new one got none, for ever.
+#[test]
+fn a_full_pool_of_proven_destinations_lets_a_new_one_have_its_turn() {
+    let mut desk = Desk::new();
+    for n in 0..CAPS.pool {
+        let name = format!("p{n}.example");
+        desk.queue.recall(&destination(&name), 0, Duration::ZERO, desk.now);
+        for _ in 0..100 {
+            desk.add(&name);
+        }
+    }
+    let mut visits = desk.after(Duration::ZERO);
+    assert_eq!(visits.len(), CAPS.pool);
+    desk.after(SECOND);
+    desk.add("new.example");
+    desk.queue.recall(&destination("suspect.example"), 1, Duration::ZERO, desk.now);
+    desk.add("suspect.example");
+    let mut served = Vec::new();
+    for _ in 0..20 {
+        visits.remove(0);
+        let next = desk.after(SECOND);
+        served.extend(names(&next));
+        visits.extend(next);
+    }
+    assert!(served.contains(&"new.example".to_owned()), "{served:?}");
+    assert!(served.contains(&"suspect.example".to_owned()), "{served:?}");
 }
