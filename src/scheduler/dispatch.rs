@@ -23,9 +23,17 @@ impl Queue {
         }
         // Suspects wait for each other; nobody else makes room for them.
         let (mut pool, mut new) = (0, 0);
-        for standing in [Standing::Proven, Standing::New, Standing::Suspect] {
+        let (mut served, mut full) = (false, false);
+        let mut standings = [Standing::Proven, Standing::New, Standing::Suspect];
+        standings.rotate_left(self.first);
+        for standing in standings {
             while let Some(id) = self.turns[standing as usize].pop_front() {
-                let Some(blocked) = self.serve(id, standing, now, jobs) else { continue };
+                let mut job = |job| {
+                    served = true;
+                    jobs(job);
+                };
+                let Some(blocked) = self.serve(id, standing, now, &mut job) else { continue };
+                full |= blocked == Blocked::Pool;
                 self.turns[standing as usize].push_front(id);
                 let waiting = self.turns[standing as usize].len();
                 match (standing, blocked) {
@@ -35,6 +43,11 @@ impl Queue {
                 }
                 break;
             }
+        }
+        if served && full {
+            // Whoever comes first takes the seats that have come free. That is somebody else the next time, or proven
+            // destinations with more mail than the pool can take would leave none to the others, for ever.
+            self.first = (self.first + 1) % standings.len();
         }
         self.pressure.set(pool, new);
     }

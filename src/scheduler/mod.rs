@@ -3,6 +3,8 @@
 //! One thread owns the `queue`. It hears of arrivals, of reports and of what the ledger has got back, and hands out jobs
 //! with their slots. It does no disk and no network I/O, so nothing that misbehaves outside can make it wait.
 
+#[cfg(test)]
+mod bugs;
 mod dispatch;
 mod overdue;
 mod queue;
@@ -148,12 +150,13 @@ impl Scheduler {
     }
 }
 
-/// What the thread owns.
+/// What the thread owns. The order of the fields is the order of their drop: the wires go first, so that the pool ends, and
+/// so that tickets which are dropped with the queue do not wait for somebody to read their reports.
 struct Desk {
+    wires: Wires,
     queue: Queue,
     ledger: Arc<Ledger>,
     terms: Terms,
-    wires: Wires,
     swept: Option<Instant>,
 }
 

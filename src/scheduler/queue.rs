@@ -52,6 +52,8 @@ pub(super) struct Queue {
     pub(super) entries: BTreeMap<(QueueId, DestinationId), Entry>,
     pub(super) fresh: HashMap<(QueueId, DestinationId), Fresh>,
     pub(super) turns: [VecDeque<DestinationId>; 3],
+    /// Which standing comes first at the next dispatch.
+    pub(super) first: usize,
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
     /// Sites that wait for an address; some may have been let go since.
     pub(super) waiting_for: HashMap<IpAddr, VecDeque<DestinationId>>,
@@ -81,6 +83,7 @@ impl Queue {
             entries: BTreeMap::new(),
             fresh: HashMap::new(),
             turns: Default::default(),
+            first: 0,
             wakes: BTreeSet::new(),
             waiting_for: HashMap::new(),
             noticed: None,

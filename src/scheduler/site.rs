@@ -140,7 +140,8 @@ impl Site {
         let looks = [
             self.waiting.first().map(|(at, _)| *at),
             self.rest_until.filter(|until| has_mail && *until > now),
-            behind.filter(|_| !self.at_limit),
+            // In turn it is looked at when a seat comes free.
+            behind.filter(|_| !self.at_limit && !self.in_turn),
             self.narrow_until.filter(|until| has_mail && self.at_limit && *until > now),
             self.blocked_on.as_ref().map(|on| on.until(now)),
         ];

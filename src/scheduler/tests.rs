@@ -14,21 +14,21 @@ use crate::mail::{Destination, QueueId};
 use crate::net::{Caps, Freed, Ledger, Standing};
 use crate::time::clock;
 
-const CAPS: Caps = Caps { pool: 10, new: 6, suspect: 2, destination: 4, address: 2 };
-const SECOND: Duration = Duration::from_secs(1);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const CAPS: Caps = Caps { pool: 10, new: 6, suspect: 2, destination: 4, address: 2 };
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-struct Desk {
-    queue: Queue,
-    ledger: Arc<Ledger>,
+pub(super) struct Desk {
+    pub(super) queue: Queue,
+    pub(super) ledger: Arc<Ledger>,
     freed: Receiver<Freed>,
     reports: Receiver<Report>,
-    now: Instant,
+    pub(super) now: Instant,
     last: u64,
 }
 
 impl Desk {
-    fn new() -> Desk {
+    pub(super) fn new() -> Desk {
         let (freed_in, freed) = bounded(64);
         let (reports_in, reports) = unbounded();
         let ledger = Ledger::new(CAPS, freed_in);
@@ -37,7 +37,7 @@ impl Desk {
         Desk { queue, ledger, freed, reports, now: clock::now(), last: 0 }
     }
 
-    fn add(&mut self, to: &str) -> QueueId {
+    pub(super) fn add(&mut self, to: &str) -> QueueId {
         self.last += 1;
         let id = QueueId::from_row(self.last);
         self.queue.add(id, &destination(to), None, Duration::ZERO, self.now + 5 * DAY, self.now);
@@ -45,7 +45,7 @@ impl Desk {
     }
 
     /// Everything that was said is heard, then time passes.
-    fn after(&mut self, passed: Duration) -> Vec<Visit> {
+    pub(super) fn after(&mut self, passed: Duration) -> Vec<Visit> {
         for freed in self.freed.try_iter() {
             self.queue.freed(&freed, self.now);
         }
@@ -61,13 +61,13 @@ impl Desk {
         visits
     }
 
-    fn only(&mut self, passed: Duration) -> Visit {
+    pub(super) fn only(&mut self, passed: Duration) -> Visit {
         let mut visits = self.after(passed);
         assert_eq!(visits.len(), 1, "one visit");
         visits.remove(0)
     }
 
-    fn overdue(&mut self, notice: Option<Duration>) -> Vec<QueueId> {
+    pub(super) fn overdue(&mut self, notice: Option<Duration>) -> Vec<QueueId> {
         let mut due = Vec::new();
         self.queue.overdue(self.now, notice, 100, &mut |job| match job {
             Job::Overdue(ticket, ..) => due.push(ticket.take_back().0),
@@ -76,7 +76,7 @@ impl Desk {
         due
     }
 
-    fn reached(&mut self, visit: &Visit, session: u64) {
+    pub(super) fn reached(&mut self, visit: &Visit, session: u64) {
         self.queue.report(Report::Reached { destination: visit.id, session }, self.now);
     }
 
@@ -90,11 +90,11 @@ impl Desk {
     }
 }
 
-fn destination(name: &str) -> Destination {
+pub(super) fn destination(name: &str) -> Destination {
     Destination::parse(name).unwrap()
 }
 
-fn names(visits: &[Visit]) -> Vec<String> {
+pub(super) fn names(visits: &[Visit]) -> Vec<String> {
     visits.iter().map(|visit| visit.destination().to_string()).collect()
 }
 
