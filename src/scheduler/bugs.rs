@@ -7,12 +7,13 @@ use crossbeam_channel::bounded;
 
 use super::tests::{CAPS, DAY, Desk, SECOND, destination, names};
 use super::{Scheduler, Terms, Widths, Wires};
-use crate::delivery::{Arrival, Job, Visit};
+use crate::delivery::{Arrival, Job};
 use crate::mail::QueueId;
 use crate::net::{Caps, Ledger};
 use crate::time::{Unix, clock};
 
-/// each, and the pool for the scheduler.
+/// Tickets in the feeds reported, at the end, into a channel that nobody read: up to 30 s each, and the pool waited for
+/// the scheduler.
 #[test]
 fn the_end_does_not_wait_for_reports_that_nobody_reads() {
     let (freed_in, freed) = bounded(64);
