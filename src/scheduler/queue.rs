@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::site::{Obstacle, Site, Widths};
+use super::site::{Failed, Obstacle, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure, Standing};
@@ -165,7 +165,12 @@ impl Queue {
     /// A worker's report.
     pub(super) fn report(&mut self, report: Report, now: Instant) {
         match report {
-            Report::Settled { destination, id, resting } => self.settled(destination, id, resting, now),
+            Report::Settled { destination, id, resting, answered } => {
+                if let (Some(session), Some(site)) = (answered, self.sites.get_mut(&destination)) {
+                    site.answered(now, session);
+                }
+                self.settled(destination, id, resting, now);
+            }
             Report::Recovered(address) => self.unblock(address, usize::MAX, now),
             Report::Reached { destination, session } => {
                 if let Some(site) = self.sites.get_mut(&destination) {
@@ -177,7 +182,8 @@ impl Queue {
             }
             Report::SiteFailed { destination, session, began, rest, words } => {
                 let Some(site) = self.sites.get_mut(&destination) else { return };
-                if site.failed(now, session, began, rest, words, self.widths) {
+                let others = self.ledger.destination(&site.destination);
+                if site.failed(now, Failed { session, began, rest, words, others }, self.widths) {
                     site.in_turn = false;
                     self.unfeed(destination);
                 }
@@ -185,6 +191,11 @@ impl Queue {
             }
             Report::Blocked { destination, address, silent } => {
                 let Some(site) = self.sites.get_mut(&destination) else { return };
+                if self.ledger.destination(&site.destination) > 0 {
+                    // It has sessions, and they go on: only a further one is in nobody's power for a while.
+                    site.narrow_until = Some(now + Obstacle::LOST);
+                    return self.turn(destination, now);
+                }
                 let silent = silent.map(|(wait, words)| (now + wait, words));
                 let full = silent.is_none();
                 site.blocked_on = Some(Obstacle { address, silent });
