@@ -166,3 +166,41 @@ fn a_full_pool_of_proven_destinations_lets_a_new_one_have_its_turn() {
     assert!(served.contains(&"new.example".to_owned()), "{served:?}");
     assert!(served.contains(&"suspect.example".to_owned()), "{served:?}");
 }
+
+/// Messages that came with a longer patience stood in front of the sweep, and those behind them outlived their own.
+#[test]
+fn a_message_that_may_wait_longer_does_not_hide_one_that_may_not() {
+    let mut desk = Desk::new();
+    let address = destination("a.example");
+    desk.queue.recall(&address, 3, 9 * DAY, desk.now);
+    let [long, short] = [1, 2].map(QueueId::from_row);
+    desk.queue.add(long, &address, None, Duration::ZERO, desk.now + 5 * DAY, desk.now);
+    desk.queue.add(short, &address, None, Duration::ZERO, desk.now + DAY, desk.now);
+    assert!(desk.after(2 * DAY).is_empty());
+    assert_eq!(desk.overdue(None), [short]);
+}
+
+/// The worker, by the wall clock or by newer settings, found that it had not expired after all; it was handed out again
+/// twice a second, with a write to the disk each time.
+#[test]
+fn what_came_back_unexpired_is_not_handed_out_again_at_once() {
+    let mut desk = Desk::new();
+    let id = desk.add("a.example");
+    desk.only(Duration::ZERO).feed.take().unwrap().settle(Resting::For(9 * DAY));
+    desk.after(6 * DAY);
+    let mut rounds = 0;
+    for _ in 0..60 {
+        desk.queue.overdue(desk.now, None, 100, &mut |job| match job {
+            Job::Overdue(ticket, _, wait) => {
+                rounds += 1;
+                assert_eq!(ticket.id(), id);
+                ticket.settle(Resting::For(wait));
+            }
+            Job::Visit(_) => panic!("no slot is needed"),
+        });
+        desk.after(Duration::from_millis(500));
+    }
+    assert_eq!(rounds, 1);
+    desk.after(3600 * SECOND);
+    assert_eq!(desk.overdue(None), [id], "it is not forgotten");
+}

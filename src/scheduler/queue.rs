@@ -34,6 +34,8 @@ pub(super) struct Entry {
     pub(super) expires: Instant,
     /// Recipients were added to it while it was out: it is not gone when it is settled.
     more: bool,
+    /// Its delay notice has been looked at.
+    pub(super) noticed: bool,
 }
 
 /// The queue.
@@ -57,8 +59,8 @@ pub(super) struct Queue {
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
     /// Sites that wait for an address; some may have been let go since.
     pub(super) waiting_for: HashMap<IpAddr, VecDeque<DestinationId>>,
-    /// Entries up to here have had their delay notice looked at.
-    pub(super) noticed: Option<(QueueId, DestinationId)>,
+    /// How far the sweep for what is overdue has come; from the beginning again without this.
+    pub(super) swept: Option<(QueueId, DestinationId)>,
 }
 
 impl Queue {
@@ -86,7 +88,7 @@ impl Queue {
             first: 0,
             wakes: BTreeSet::new(),
             waiting_for: HashMap::new(),
-            noticed: None,
+            swept: None,
         }
     }
 
@@ -107,7 +109,7 @@ impl Queue {
             entry.more = true;
             return;
         }
-        self.entries.insert(key, Entry { state, expires, more: false });
+        self.entries.insert(key, Entry { state, expires, more: false, noticed: false });
         if let Some(fresh) = fresh {
             self.fresh.insert(key, fresh);
         }
