@@ -204,3 +204,19 @@ fn what_came_back_unexpired_is_not_handed_out_again_at_once() {
     desk.after(3600 * SECOND);
     assert_eq!(desk.overdue(None), [id], "it is not forgotten");
 }
+
+/// Each time a site was let go by the clock and came back to the line of an address, it stood in it once more.
+#[test]
+fn a_site_stands_once_in_the_line_for_an_address() {
+    let mut desk = Desk::new();
+    desk.add("a.example");
+    for _ in 0..100 {
+        let visit = desk.only(61 * SECOND);
+        let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+        drop(visit);
+        let silent = Some((60 * SECOND, "silent".to_owned()));
+        desk.queue.report(Report::Blocked { destination, address: MX, silent }, desk.now);
+        ticket.settle(Resting::WithSite);
+    }
+    assert_eq!(desk.queue.waiting_for[&MX].len(), 1);
+}

@@ -202,7 +202,10 @@ impl Queue {
                 let full = silent.is_none();
                 site.blocked_on = Some(Obstacle { address, silent });
                 site.in_turn = false;
-                self.waiting_for.entry(address).or_default().push_back(destination);
+                if !site.lines.contains(&address) {
+                    site.lines.push(address);
+                    self.waiting_for.entry(address).or_default().push_back(destination);
+                }
                 self.unfeed(destination);
                 self.arm(destination, now);
                 if full {
@@ -234,6 +237,7 @@ impl Queue {
         for id in all {
             if let Some(site) = self.sites.get_mut(&id) {
                 site.blocked_on = None;
+                site.lines.clear();
             }
             self.turn(id, now);
         }
@@ -254,11 +258,9 @@ impl Queue {
             && let Some(id) = self.waiting_for.get_mut(&address).and_then(VecDeque::pop_front)
         {
             // Whoever has been let go otherwise has its place in the line still, and gives it up here.
-            let site = self.sites.get_mut(&id);
-            if let Some(site) =
-                site.filter(|site| site.blocked_on.as_ref().is_some_and(|on| on.address == address))
-            {
-                site.blocked_on = None;
+            let Some(site) = self.sites.get_mut(&id) else { continue };
+            site.lines.retain(|line| *line != address);
+            if site.blocked_on.take_if(|on| on.address == address).is_some() {
                 left -= 1;
                 self.turn(id, now);
             }

@@ -50,6 +50,8 @@ pub(super) struct Site {
     pub(super) at_limit: bool,
     /// No address of its could be tried: it waits for this one.
     pub(super) blocked_on: Option<Obstacle>,
+    /// The addresses in whose lines it stands, once in each, though it may have been let go since.
+    pub(super) lines: Vec<IpAddr>,
 }
 
 /// How many connections a destination may have that is not proven.
@@ -111,6 +113,7 @@ impl Site {
             wake: None,
             at_limit: false,
             blocked_on: None,
+            lines: Vec::new(),
         }
     }
 
