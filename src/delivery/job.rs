@@ -105,6 +105,8 @@ pub enum Report {
         id: QueueId,
         /// What becomes of it.
         resting: Resting,
+        /// The session that the host answered, if it did: the site is well at this time.
+        answered: Option<u64>,
     },
     /// A session had its first message answered, for good or ill: the destination is proven.
     Reached {
@@ -128,7 +130,7 @@ pub enum Report {
         /// In one line, why.
         words: String,
     },
-    /// No address of the destination may be tried now; nothing was.
+    /// No address of the destination may be tried now; nothing was, and the slot is back.
     Blocked {
         /// The destination.
         destination: DestinationId,
@@ -145,6 +147,7 @@ pub struct Ticket {
     destination: DestinationId,
     id: QueueId,
     fresh: Option<Fresh>,
+    answered: Option<u64>,
     reports: Option<Sender<Report>>,
 }
 
@@ -159,7 +162,7 @@ impl Ticket {
         fresh: Option<Fresh>,
         reports: Sender<Report>,
     ) -> Ticket {
-        Ticket { destination, id, fresh, reports: Some(reports) }
+        Ticket { destination, id, fresh, answered: None, reports: Some(reports) }
     }
 
     /// The message.
@@ -170,6 +173,11 @@ impl Ticket {
     /// What was kept in memory of a message that has just been accepted; once.
     pub fn fresh(&mut self) -> Option<Fresh> {
         self.fresh.take()
+    }
+
+    /// The host answered the attempt, in this session.
+    pub fn answered(&mut self, session: u64) {
+        self.answered = Some(session);
     }
 
     /// The attempt is over.
@@ -185,7 +193,8 @@ impl Ticket {
 
     fn report(&mut self, resting: Resting) {
         if let Some(reports) = self.reports.take() {
-            report(&reports, Report::Settled { destination: self.destination, id: self.id, resting });
+            let (destination, id, answered) = (self.destination, self.id, self.answered);
+            report(&reports, Report::Settled { destination, id, resting, answered });
         }
     }
 }

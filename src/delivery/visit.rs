@@ -80,7 +80,9 @@ impl Call<'_> {
 
     /// One message: claimed, attempted, settled. Gives the seat back if the visit goes on.
     fn serve(&mut self, ticket: Ticket, seat: Seat, deadline: Deadline) -> Option<Seat> {
-        let Some((ticket, lease)) = claim(self.shop, &self.destination, ticket) else { return Some(seat) };
+        let Some((mut ticket, lease)) = claim(self.shop, &self.destination, ticket) else {
+            return Some(seat);
+        };
         self.session.message(Some(lease.id()));
         let manner = Workshop::manner(self.config);
         let (shop, config) = (self.shop, self.config);
@@ -93,6 +95,9 @@ impl Call<'_> {
         });
         self.served += 1;
         let site_rest = config.retry.site.wait(self.failures + 1, jitter());
+        if matches!(attempted.ended, Ended::Well) {
+            ticket.answered(self.session.id());
+        }
         // The site's failure is reported before its message goes back, or that would be handed out again at once.
         let over = self.learn(attempted.ended, &mut after, site_rest);
         let (destination, session) = (&self.destination, Some(self.session.id()));

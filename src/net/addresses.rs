@@ -22,6 +22,8 @@ pub struct Addresses {
 struct Page {
     /// Failures in a row.
     failures: u32,
+    /// When the last one was counted.
+    failed: Option<Instant>,
     /// It is left alone until then.
     until: Option<Instant>,
     /// Somebody is finding out.
@@ -103,7 +105,12 @@ impl Addresses {
         if page.good.is_some_and(|good| good > began) {
             return;
         }
+        // Who was under way when the last failure was counted has met the same outage: that says nothing new.
+        if page.failed.is_some_and(|failed| failed > began) {
+            return;
+        }
         page.failures = page.failures.saturating_add(1);
+        page.failed = Some(now);
         words.clone_into(&mut page.words);
         let counted = if page.good.is_some() {
             page.failures.saturating_sub(Addresses::BENEFIT)
@@ -180,6 +187,16 @@ mod tests {
         book.failed(address, now, now, &rest(), "silent");
         drop(book.advise(address, now + MINUTE));
         assert!(matches!(book.advise(address, now + MINUTE), Advice::Try(Some(_))));
+    }
+
+    /// Twenty sessions that waited for the same banner were twenty failures, and the first rest was the longest.
+    #[test]
+    fn one_outage_is_one_failure_however_many_sessions_it_met() {
+        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        for n in 0..20 {
+            book.failed(address, now, now + MINUTE + n * MINUTE / 600, &rest(), "silent");
+        }
+        assert_eq!(rests(&book, address, now + MINUTE), Some(MINUTE));
     }
 
     #[test]

@@ -1,19 +1,29 @@
 //! One test per bug that was found in the scheduler, for ever.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::bounded;
 
 use super::tests::{CAPS, DAY, Desk, SECOND, destination, names};
 use super::{Scheduler, Terms, Widths, Wires};
-use crate::delivery::{Arrival, Job};
+use crate::delivery::{Arrival, Job, Report, Resting, Visit};
 use crate::mail::QueueId;
-use crate::net::{Caps, Ledger};
+use crate::net::{Caps, Ledger, Standing};
 use crate::time::{Unix, clock};
 
-/// Tickets in the feeds reported, at the end, into a channel that nobody read: up to 30 s each, and the pool waited for
-/// the scheduler.
+const MX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+fn fails(desk: &mut Desk, visit: Visit, session: u64, began: Instant, rest: Duration) {
+    let (destination, words, ticket) = (visit.id, String::new(), visit.feed.take());
+    drop(visit.slot);
+    desk.queue.report(Report::SiteFailed { destination, session, began, rest, words }, desk.now);
+    drop(ticket);
+}
+
+/// With more messages in the feeds than reports fit into their channel, the end of the scheduler waited half a minute for
+/// each, and the pool for the scheduler.
 #[test]
 fn the_end_does_not_wait_for_reports_that_nobody_reads() {
     let (freed_in, freed) = bounded(64);
@@ -61,6 +71,74 @@ fn a_site_that_waits_for_a_seat_is_not_woken_by_the_clock() {
     assert!(next.is_none_or(|wait| wait > SECOND), "{next:?}");
 }
 
+/// A host that allows few connections at once answered one too many with 421, and the whole destination rested for it,
+/// under the hands of sessions that delivered.
+#[test]
+fn a_connection_too_many_does_not_stop_those_that_deliver() {
+    let mut desk = Desk::new();
+    for _ in 0..20 {
+        desk.add("a.example");
+    }
+    let good = desk.only(Duration::ZERO);
+    desk.reached(&good, 1);
+    desk.after(Duration::ZERO);
+    let extra = desk.only(30 * Duration::from_millis(1));
+    let began = desk.now;
+    fails(&mut desk, extra, 2, began, 60 * SECOND);
+    assert!(desk.after(SECOND).is_empty(), "no further session for a while");
+    assert!(good.feed.0.len() >= 10, "the good session goes on: {}", good.feed.0.len());
+    let site = &desk.queue.sites[&good.id];
+    assert_eq!((site.standing, site.failures), (Standing::Proven, 0));
+    // When the good one is gone as well, the next failure is the site's.
+    fails(&mut desk, good, 1, began, 60 * SECOND);
+    assert!(desk.after(SECOND).is_empty());
+}
+
+/// A second connection, to an address that was full, put the whole destination into the line for that address: the session
+/// it had got no further messages.
+#[test]
+fn a_full_address_does_not_stop_the_session_that_is_there() {
+    let mut desk = Desk::new();
+    for _ in 0..20 {
+        desk.add("a.example");
+    }
+    let good = desk.only(Duration::ZERO);
+    let holds = [good.slot.reach(MX).unwrap(), good.slot.reach(MX).unwrap()];
+    desk.reached(&good, 1);
+    desk.after(Duration::ZERO);
+    let second = desk.only(30 * Duration::from_millis(1));
+    let (destination, ticket) = (second.id, second.feed.take().unwrap());
+    drop(second);
+    desk.queue.report(Report::Blocked { destination, address: MX, silent: None }, desk.now);
+    ticket.settle(Resting::WithSite);
+    assert!(desk.after(SECOND).is_empty());
+    assert!(good.feed.0.len() >= 10, "it goes on: {}", good.feed.0.len());
+    assert!(!desk.queue.pressure.wants(MX), "it would end for the sake of its own destination");
+    drop(holds);
+}
+
+/// Twenty sessions that met the same outage counted as twenty failures: the second rest was an hour, not two minutes.
+#[test]
+fn one_outage_is_one_failure_however_many_sessions_it_met() {
+    let mut desk = Desk::new();
+    for _ in 0..20 {
+        desk.add("a.example");
+    }
+    let began = desk.now;
+    let mut visits = desk.after(Duration::ZERO);
+    visits.extend(desk.after(30 * Duration::from_millis(1)));
+    assert_eq!(visits.len(), 2);
+    desk.now += 30 * SECOND;
+    for (n, visit) in visits.into_iter().enumerate() {
+        fails(&mut desk, visit, n as u64, began, 60 * SECOND);
+    }
+    let probe = desk.only(61 * SECOND);
+    assert_eq!(probe.failures, 1);
+    let began = desk.now;
+    fails(&mut desk, probe, 9, began, 120 * SECOND);
+    assert_eq!(desk.only(121 * SECOND).failures, 2);
+}
+
 /// Proven destinations with more mail than the pool can take got every seat that came free; a new one got none, for ever.
 #[test]
 fn a_full_pool_of_proven_destinations_lets_a_new_one_have_its_turn() {
@@ -87,4 +165,58 @@ fn a_full_pool_of_proven_destinations_lets_a_new_one_have_its_turn() {
     }
     assert!(served.contains(&"new.example".to_owned()), "{served:?}");
     assert!(served.contains(&"suspect.example".to_owned()), "{served:?}");
+}
+
+/// Messages that came with a longer patience stood in front of the sweep, and those behind them outlived their own.
+#[test]
+fn a_message_that_may_wait_longer_does_not_hide_one_that_may_not() {
+    let mut desk = Desk::new();
+    let address = destination("a.example");
+    desk.queue.recall(&address, 3, 9 * DAY, desk.now);
+    let [long, short] = [1, 2].map(QueueId::from_row);
+    desk.queue.add(long, &address, None, Duration::ZERO, desk.now + 5 * DAY, desk.now);
+    desk.queue.add(short, &address, None, Duration::ZERO, desk.now + DAY, desk.now);
+    assert!(desk.after(2 * DAY).is_empty());
+    assert_eq!(desk.overdue(None), [short]);
+}
+
+/// The worker, by the wall clock or by newer settings, found that it had not expired after all; it was handed out again
+/// twice a second, with a write to the disk each time.
+#[test]
+fn what_came_back_unexpired_is_not_handed_out_again_at_once() {
+    let mut desk = Desk::new();
+    let id = desk.add("a.example");
+    desk.only(Duration::ZERO).feed.take().unwrap().settle(Resting::For(9 * DAY));
+    desk.after(6 * DAY);
+    let mut rounds = 0;
+    for _ in 0..60 {
+        desk.queue.overdue(desk.now, None, 100, &mut |job| match job {
+            Job::Overdue(ticket, _, wait) => {
+                rounds += 1;
+                assert_eq!(ticket.id(), id);
+                ticket.settle(Resting::For(wait));
+            }
+            Job::Visit(_) => panic!("no slot is needed"),
+        });
+        desk.after(Duration::from_millis(500));
+    }
+    assert_eq!(rounds, 1);
+    desk.after(3600 * SECOND);
+    assert_eq!(desk.overdue(None), [id], "it is not forgotten");
+}
+
+/// Each time a site was let go by the clock and came back to the line of an address, it stood in it once more.
+#[test]
+fn a_site_stands_once_in_the_line_for_an_address() {
+    let mut desk = Desk::new();
+    desk.add("a.example");
+    for _ in 0..100 {
+        let visit = desk.only(61 * SECOND);
+        let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+        drop(visit);
+        let silent = Some((60 * SECOND, "silent".to_owned()));
+        desk.queue.report(Report::Blocked { destination, address: MX, silent }, desk.now);
+        ticket.settle(Resting::WithSite);
+    }
+    assert_eq!(desk.queue.waiting_for[&MX].len(), 1);
 }

@@ -129,7 +129,7 @@ impl Scheduler {
         answered.recv_timeout(Scheduler::PATIENCE).ok()
     }
 
-    /// Other settings from now on, for queued mail as well.
+    /// Other settings from now on, for messages that are queued as well.
     pub fn set_terms(&self, terms: Terms) {
         if self.requests.send_timeout(Request::Terms(terms), Scheduler::PATIENCE).is_err() {
             log::error!("the scheduler takes no settings");
@@ -225,7 +225,9 @@ impl Desk {
     }
 
     fn arrive(&mut self, arrival: Arrival, now: Instant, unix: Unix) {
-        let left = self.terms.expire_after.saturating_sub(unix.since(arrival.accepted));
+        // In whole seconds, as the worker counts who has the last word; a clock that went back prolongs nothing.
+        let patience = Unix(0).after(self.terms.expire_after);
+        let left = arrival.accepted.after(self.terms.expire_after).since(unix).min(patience.since(Unix(0)));
         let expires = now.checked_add(left).unwrap_or(now);
         let after = arrival.next.since(unix);
         self.queue.add(arrival.id, &arrival.destination, arrival.fresh, after, expires, now);
@@ -241,7 +243,7 @@ impl Desk {
                 drop(answer.try_send(why));
             }
             Request::Terms(terms) => {
-                self.queue.expiry_moves(self.terms.expire_after, terms.expire_after, now);
+                self.queue.prolong(self.terms.expire_after, terms.expire_after, now);
                 self.terms = terms;
                 self.queue.widths = terms.widths;
             }

@@ -8,20 +8,15 @@ use crate::delivery::{DestinationId, Job, Ticket};
 use crate::mail::QueueId;
 
 impl Queue {
-    /// The time a message is tried has changed: every expiry moves with it, and notices are looked at anew.
-    pub(super) fn expiry_moves(&mut self, old: Duration, new: Duration, now: Instant) {
-        for entry in self.entries.values_mut() {
-            let moved = entry.expires.checked_add(new.saturating_sub(old));
-            // Before the clock of this machine began is long over.
-            let moved = moved.and_then(|at| at.checked_sub(old.saturating_sub(new)));
-            entry.expires = moved.unwrap_or(now);
-        }
-        self.noticed = None;
-    }
+    /// The most entries looked at in one sweep: a million are gone through in less than half a minute.
+    const SWEPT: usize = 20_000;
+    /// What was handed out as expired and came back is looked at again after this long: the wall clock or the settings of
+    /// that moment said otherwise.
+    const AGAIN: Duration = Duration::from_secs(60);
 
     /// Hands out, as jobs without a slot, at most `most` messages that have expired, and those whose delay notice has
     /// come (`notice`: that long before their expiry), in whatever state they are; those in a worker's hand are looked at
-    /// when they are settled.
+    /// when they are settled. It goes on where it stopped the last time: expiries have no order, since settings change.
     pub(super) fn overdue(
         &mut self,
         now: Instant,
@@ -29,20 +24,44 @@ impl Queue {
         most: usize,
         jobs: &mut dyn FnMut(Job),
     ) {
-        let expired = self.entries.iter().take_while(|(_, entry)| entry.expires <= now);
-        let mut due: Vec<_> =
-            expired.filter(|(_, entry)| entry.state != State::Out).map(|(key, _)| *key).take(most).collect();
-        if let Some(notice) = notice {
-            let from = self.noticed.map_or(Bound::Unbounded, Bound::Excluded);
-            let late = self.entries.range((from, Bound::Unbounded));
-            let late = late.take_while(|(_, entry)| entry.expires <= now + notice).take(most);
-            let late: Vec<_> = late.map(|(key, entry)| (*key, entry.state)).collect();
-            self.noticed = late.last().map(|(key, _)| *key).or(self.noticed);
-            due.extend(late.into_iter().filter(|(_, state)| *state != State::Out).map(|(key, _)| key));
+        let from = self.swept.map_or(Bound::Unbounded, Bound::Excluded);
+        let (mut due, mut looked) = (Vec::new(), 0);
+        let mut to_the_end = true;
+        for (key, entry) in self.entries.range_mut((from, Bound::Unbounded)) {
+            if due.len() >= most || looked >= Queue::SWEPT {
+                to_the_end = false;
+                break;
+            }
+            looked += 1;
+            self.swept = Some(*key);
+            if entry.state == State::Out {
+                continue;
+            }
+            let late = !entry.noticed && notice.is_some_and(|notice| entry.expires <= now + notice);
+            let expired = entry.expires <= now;
+            if expired {
+                entry.expires = now + Queue::AGAIN;
+            }
+            if late || expired {
+                entry.noticed = true;
+                due.push(*key);
+            }
         }
-        due.dedup();
+        if to_the_end {
+            self.swept = None;
+        }
         for key in due {
             self.pull(key, now, jobs);
+        }
+    }
+
+    /// The patience with messages is another from now on, with those that are queued as well.
+    pub(super) fn prolong(&mut self, old: Duration, new: Duration, now: Instant) {
+        for entry in self.entries.values_mut() {
+            let longer = entry.expires.checked_add(new.saturating_sub(old));
+            let other = longer.and_then(|expires| expires.checked_sub(old.saturating_sub(new)));
+            // Before the clock of this machine began is long over.
+            entry.expires = other.unwrap_or(now);
         }
     }
 

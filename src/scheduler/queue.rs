@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::site::{Obstacle, Site, Widths};
+use super::site::{Failed, Obstacle, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure, Standing};
@@ -34,6 +34,8 @@ pub(super) struct Entry {
     pub(super) expires: Instant,
     /// Recipients were added to it while it was out: it is not gone when it is settled.
     more: bool,
+    /// Its delay notice has been looked at.
+    pub(super) noticed: bool,
 }
 
 /// The queue.
@@ -57,8 +59,8 @@ pub(super) struct Queue {
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
     /// Sites that wait for an address; some may have been let go since.
     pub(super) waiting_for: HashMap<IpAddr, VecDeque<DestinationId>>,
-    /// Entries up to here have had their delay notice looked at.
-    pub(super) noticed: Option<(QueueId, DestinationId)>,
+    /// How far the sweep for what is overdue has come; from the beginning again without this.
+    pub(super) swept: Option<(QueueId, DestinationId)>,
 }
 
 impl Queue {
@@ -86,7 +88,7 @@ impl Queue {
             first: 0,
             wakes: BTreeSet::new(),
             waiting_for: HashMap::new(),
-            noticed: None,
+            swept: None,
         }
     }
 
@@ -107,7 +109,7 @@ impl Queue {
             entry.more = true;
             return;
         }
-        self.entries.insert(key, Entry { state, expires, more: false });
+        self.entries.insert(key, Entry { state, expires, more: false, noticed: false });
         if let Some(fresh) = fresh {
             self.fresh.insert(key, fresh);
         }
@@ -165,7 +167,12 @@ impl Queue {
     /// A worker's report.
     pub(super) fn report(&mut self, report: Report, now: Instant) {
         match report {
-            Report::Settled { destination, id, resting } => self.settled(destination, id, resting, now),
+            Report::Settled { destination, id, resting, answered } => {
+                if let (Some(session), Some(site)) = (answered, self.sites.get_mut(&destination)) {
+                    site.answered(now, session);
+                }
+                self.settled(destination, id, resting, now);
+            }
             Report::Recovered(address) => self.unblock(address, usize::MAX, now),
             Report::Reached { destination, session } => {
                 if let Some(site) = self.sites.get_mut(&destination) {
@@ -177,7 +184,8 @@ impl Queue {
             }
             Report::SiteFailed { destination, session, began, rest, words } => {
                 let Some(site) = self.sites.get_mut(&destination) else { return };
-                if site.failed(now, session, began, rest, words, self.widths) {
+                let others = self.ledger.destination(&site.destination);
+                if site.failed(now, Failed { session, began, rest, words, others }, self.widths) {
                     site.in_turn = false;
                     self.unfeed(destination);
                 }
@@ -185,11 +193,19 @@ impl Queue {
             }
             Report::Blocked { destination, address, silent } => {
                 let Some(site) = self.sites.get_mut(&destination) else { return };
+                if self.ledger.destination(&site.destination) > 0 {
+                    // It has sessions, and they go on: only a further one is in nobody's power for a while.
+                    site.narrow_until = Some(now + Obstacle::LOST);
+                    return self.turn(destination, now);
+                }
                 let silent = silent.map(|(wait, words)| (now + wait, words));
                 let full = silent.is_none();
                 site.blocked_on = Some(Obstacle { address, silent });
                 site.in_turn = false;
-                self.waiting_for.entry(address).or_default().push_back(destination);
+                if !site.lines.contains(&address) {
+                    site.lines.push(address);
+                    self.waiting_for.entry(address).or_default().push_back(destination);
+                }
                 self.unfeed(destination);
                 self.arm(destination, now);
                 if full {
@@ -221,6 +237,7 @@ impl Queue {
         for id in all {
             if let Some(site) = self.sites.get_mut(&id) {
                 site.blocked_on = None;
+                site.lines.clear();
             }
             self.turn(id, now);
         }
@@ -241,11 +258,9 @@ impl Queue {
             && let Some(id) = self.waiting_for.get_mut(&address).and_then(VecDeque::pop_front)
         {
             // Whoever has been let go otherwise has its place in the line still, and gives it up here.
-            let site = self.sites.get_mut(&id);
-            if let Some(site) =
-                site.filter(|site| site.blocked_on.as_ref().is_some_and(|on| on.address == address))
-            {
-                site.blocked_on = None;
+            let Some(site) = self.sites.get_mut(&id) else { continue };
+            site.lines.retain(|line| *line != address);
+            if site.blocked_on.take_if(|on| on.address == address).is_some() {
                 left -= 1;
                 self.turn(id, now);
             }

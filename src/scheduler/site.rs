@@ -26,6 +26,8 @@ pub(super) struct Site {
     /// When a session last got on well, and which one.
     pub(super) good: Option<(Instant, u64)>,
     pub(super) last_failure: Option<String>,
+    /// When its last failure in a row was reported.
+    failed_at: Option<Instant>,
     /// Ready: accepted and never tried, and come back. They take turns, so that fresh mail is not stuck behind a
     /// mountain of deferred mail.
     fresh: VecDeque<QueueId>,
@@ -48,6 +50,8 @@ pub(super) struct Site {
     pub(super) at_limit: bool,
     /// No address of its could be tried: it waits for this one.
     pub(super) blocked_on: Option<Obstacle>,
+    /// The addresses in whose lines it stands, once in each, though it may have been let go since.
+    pub(super) lines: Vec<IpAddr>,
 }
 
 /// How many connections a destination may have that is not proven.
@@ -69,7 +73,7 @@ pub(super) struct Obstacle {
 
 impl Obstacle {
     /// Look again after this long though nobody said that there is room: against a word that was lost.
-    const LOST: Duration = Duration::from_secs(60);
+    pub(super) const LOST: Duration = Duration::from_secs(60);
 
     /// When to look again at the latest.
     fn until(&self, now: Instant) -> Instant {
@@ -80,6 +84,9 @@ impl Obstacle {
 impl Site {
     /// When the oldest message in the feed has waited this long, those at work are not keeping up.
     pub(super) const BEHIND: Duration = Duration::from_millis(20);
+
+    /// While others are at work, an answer to one of them counts for so long.
+    const LATELY: Duration = Duration::from_secs(30);
 
     pub(super) fn new(destination: Destination, widths: Widths) -> Site {
         let (feed_in, feed_out) = unbounded();
@@ -92,6 +99,7 @@ impl Site {
             window: widths.new,
             good: None,
             last_failure: None,
+            failed_at: None,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
             turn_again: false,
@@ -105,6 +113,7 @@ impl Site {
             wake: None,
             at_limit: false,
             blocked_on: None,
+            lines: Vec::new(),
         }
     }
 
@@ -202,30 +211,44 @@ impl Site {
         }
         self.good = Some((now, session));
         self.standing = Standing::Proven;
-        self.failures = 0;
+        (self.failures, self.failed_at) = (0, None);
         self.rest_until = None;
     }
 
-    /// A session failed as a site. True if the destination as a whole is to rest; false if another session has got on
-    /// well since that one began: then it only gets no further sessions for a while.
-    pub(super) fn failed(
-        &mut self,
-        now: Instant,
-        session: u64,
-        began: Instant,
-        rest: Duration,
-        words: String,
-        widths: Widths,
-    ) -> bool {
-        self.last_failure = Some(words);
+    /// A session was answered: it is well at this time.
+    pub(super) fn answered(&mut self, now: Instant, session: u64) {
+        self.good = Some((now, session));
+    }
+
+    /// A session failed as a site. True if the destination as a whole is to rest; false if another session got on well
+    /// when that one failed: then it only gets no further sessions for a while. A host that answers one connection too
+    /// many with 421 is such a site.
+    pub(super) fn failed(&mut self, now: Instant, failed: Failed, widths: Widths) -> bool {
+        self.last_failure = Some(failed.words);
         self.window = widths.new;
-        if self.good.is_some_and(|(at, by)| by != session && at > began) {
-            self.narrow_until = Some(now + rest);
+        let lately = if failed.others > 0 { Site::LATELY } else { Duration::ZERO };
+        if self.good.is_some_and(|(at, by)| by != failed.session && at + lately > failed.began) {
+            self.narrow_until = Some(now + failed.rest);
             return false;
         }
         self.standing = Standing::Suspect;
-        self.failures = self.failures.saturating_add(1);
-        self.rest_until = Some(now + rest);
+        // Sessions that were under way when the last one failed met the same outage: together they are one failure.
+        if self.failed_at.is_none_or(|at| at <= failed.began) {
+            self.failures = self.failures.saturating_add(1);
+            self.failed_at = Some(now);
+        }
+        self.rest_until = self.rest_until.max(Some(now + failed.rest));
         true
     }
+}
+
+/// A session that failed as a site.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) session: u64,
+    pub(super) began: Instant,
+    pub(super) rest: Duration,
+    pub(super) words: String,
+    /// How many sessions are at work beside it.
+    pub(super) others: usize,
 }

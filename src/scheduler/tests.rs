@@ -248,8 +248,9 @@ fn a_full_address_holds_a_site_back_until_it_has_room() {
     let holds = [slot.reach(address).unwrap(), slot.reach(address).unwrap()];
     let visit = desk.only(Duration::ZERO);
     visit.feed.take().unwrap().settle(Resting::WithSite);
-    desk.queue.report(Report::Blocked { destination: visit.id, address, silent: None }, desk.now);
+    let destination_id = visit.id;
     drop(visit);
+    desk.queue.report(Report::Blocked { destination: destination_id, address, silent: None }, desk.now);
     assert!(desk.after(SECOND).is_empty());
     let why = desk.queue.why_not_now(id, &destination("a.example"), desk.now);
     assert_eq!(why, Some(WhyNot::AddressFull(address)));
@@ -282,7 +283,9 @@ fn an_address_that_is_left_alone_holds_its_sites_back_until_one_finds_out() {
     for (visit, seconds) in visits.into_iter().zip([60, 90, 90]) {
         visit.feed.take().unwrap().settle(Resting::WithSite);
         let silent = Some((seconds * SECOND, "silent".to_owned()));
-        desk.queue.report(Report::Blocked { destination: visit.id, address, silent }, desk.now);
+        let destination = visit.id;
+        drop(visit);
+        desk.queue.report(Report::Blocked { destination, address, silent }, desk.now);
     }
     assert!(desk.after(59 * SECOND).is_empty());
     let probe = desk.only(SECOND);
@@ -320,8 +323,8 @@ fn a_changed_expiry_holds_for_queued_mail() {
     drop(visit);
     desk.after(2 * DAY);
     assert!(desk.overdue(None).is_empty());
-    desk.queue.expiry_moves(5 * DAY, 6 * DAY, desk.now);
-    desk.queue.expiry_moves(6 * DAY, DAY, desk.now);
+    desk.queue.prolong(5 * DAY, 6 * DAY, desk.now);
+    desk.queue.prolong(6 * DAY, DAY, desk.now);
     assert_eq!(desk.overdue(None), [id]);
 }
 
