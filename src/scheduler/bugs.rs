@@ -218,5 +218,5 @@ fn a_site_stands_once_in_the_line_for_an_address() {
         desk.queue.report(Report::Blocked { destination, address: MX, silent }, desk.now);
         ticket.settle(Resting::WithSite);
     }
-    assert_eq!(desk.queue.waiting_for[&MX].len(), 1);
+    assert_eq!(desk.queue.waiting_for[&MX].sites.len(), 1);
 }

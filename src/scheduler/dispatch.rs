@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::queue::{Queue, State};
-use super::site::{Obstacle, Site};
+use super::site::Site;
 use crate::delivery::{DestinationId, Job, Ticket, Visit};
 use crate::net::{Blocked, Standing};
 
@@ -64,9 +64,19 @@ impl Queue {
                 site.push_again(message);
             }
         }
-        let over = |on: &mut Obstacle| on.silent.as_ref().is_none_or(|(until, _)| *until <= now);
         // Whatever was in its way may be gone; if it is still there, the next attempt finds it.
-        site.blocked_on.take_if(over);
+        let lines = &mut self.waiting_for;
+        site.blocked_on.take_if(|on| match &mut on.silent {
+            Some((until, _)) if *until <= now => match lines.entry(on.address).or_default().may_probe(now) {
+                Ok(()) => true,
+                Err(later) => {
+                    *until = later;
+                    false
+                }
+            },
+            Some(_) => false,
+            None => true,
+        });
         self.turn(id, now);
     }
 

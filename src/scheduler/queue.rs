@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::site::{Failed, Obstacle, Site, Widths};
+use super::site::{Failed, Line, Obstacle, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure, Standing};
@@ -58,7 +58,7 @@ pub(super) struct Queue {
     pub(super) first: usize,
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
     /// Sites that wait for an address; some may have been let go since.
-    pub(super) waiting_for: HashMap<IpAddr, VecDeque<DestinationId>>,
+    pub(super) waiting_for: HashMap<IpAddr, Line>,
     /// How far the sweep for what is overdue has come; from the beginning again without this.
     pub(super) swept: Option<(QueueId, DestinationId)>,
 }
@@ -204,7 +204,7 @@ impl Queue {
                 site.in_turn = false;
                 if !site.lines.contains(&address) {
                     site.lines.push(address);
-                    self.waiting_for.entry(address).or_default().push_back(destination);
+                    self.waiting_for.entry(address).or_default().sites.push_back(destination);
                 }
                 self.unfeed(destination);
                 self.arm(destination, now);
@@ -255,7 +255,7 @@ impl Queue {
     pub(super) fn unblock(&mut self, address: IpAddr, most: usize, now: Instant) {
         let mut left = most;
         while left > 0
-            && let Some(id) = self.waiting_for.get_mut(&address).and_then(VecDeque::pop_front)
+            && let Some(id) = self.waiting_for.get_mut(&address).and_then(|line| line.sites.pop_front())
         {
             // Whoever has been let go otherwise has its place in the line still, and gives it up here.
             let Some(site) = self.sites.get_mut(&id) else { continue };
@@ -265,7 +265,7 @@ impl Queue {
                 self.turn(id, now);
             }
         }
-        if self.waiting_for.get(&address).is_some_and(VecDeque::is_empty) {
+        if self.waiting_for.get(&address).is_some_and(|line| line.sites.is_empty()) {
             self.waiting_for.remove(&address);
             self.pressure.unwant(address);
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
-use crate::delivery::{Feed, Ticket};
+use crate::delivery::{DestinationId, Feed, Ticket};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
 
@@ -69,6 +69,31 @@ pub(super) struct Obstacle {
     pub(super) address: IpAddr,
     /// It is left alone until then, because of this; without this it has as many connections as it may have.
     pub(super) silent: Option<(Instant, String)>,
+}
+
+/// The sites that wait for one address.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// In the order they came; some may have been let go since.
+    pub(super) sites: VecDeque<DestinationId>,
+    /// One of them is finding out, and gets until then.
+    pub(super) probed_until: Option<Instant>,
+}
+
+impl Line {
+    /// How long one site gets to find out how an address is now, before another may.
+    const PROBE: Duration = Duration::from_secs(30);
+
+    /// Whether one of them may go now and find out: only one does, since ten thousand may wait.
+    pub(super) fn may_probe(&mut self, now: Instant) -> Result<(), Instant> {
+        match self.probed_until.filter(|until| *until > now) {
+            Some(until) => Err(until),
+            None => {
+                self.probed_until = Some(now + Line::PROBE);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl Obstacle {

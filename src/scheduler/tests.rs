@@ -295,6 +295,26 @@ fn an_address_that_is_left_alone_holds_its_sites_back_until_one_finds_out() {
 }
 
 #[test]
+fn of_all_that_wait_for_an_address_one_at_a_time_finds_out() {
+    let mut desk = Desk::new();
+    let address: IpAddr = [192, 0, 2, 1].into();
+    for n in 0..6 {
+        desk.add(&format!("n{n}.example"));
+    }
+    for visit in desk.after(Duration::ZERO) {
+        let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+        let silent = Some((60 * SECOND, "silent".to_owned()));
+        drop(visit);
+        desk.queue.report(Report::Blocked { destination, address, silent }, desk.now);
+        ticket.settle(Resting::WithSite);
+    }
+    let first = desk.only(60 * SECOND);
+    let _in_hand = first.feed.take();
+    assert!(desk.after(29 * SECOND).is_empty());
+    assert_ne!(desk.only(2 * SECOND).id, first.id);
+}
+
+#[test]
 fn expiry_reaches_every_state_but_a_workers_hand() {
     let mut desk = Desk::new();
     let resting = desk.add("rests.example");
