@@ -30,8 +30,9 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
         // The slot may have gone with the end of that attempt.
         let Some(after) = call.serve(ticket, seat, deadline) else { return };
         seat = after;
-        if call.served >= config.delivery.messages_per_connection || deadline.remaining(clock::now()).is_err()
-        {
+        // The limit of a session is ours. A message that it would cut must not be begun: the host would be blamed.
+        let half_over = clock::now().saturating_duration_since(began) > config.timeouts.session / 2;
+        if call.served >= config.delivery.messages_per_connection || half_over {
             break;
         }
         next = call.take().or_else(|| call.wait(&mut seat));
@@ -68,7 +69,11 @@ impl Call<'_> {
         client.rest(idle);
         let address = client.remote().address;
         let wanted = || address.is_some_and(|address| self.shop.pressure.wants(address));
-        self.feed.wait(idle, &|| !self.shop.pressed() && !wanted() && self.session.cut().is_none())
+        let next =
+            self.feed.wait(idle, &|| !self.shop.pressed() && !wanted() && self.session.cut().is_none());
+        // What follows is our disk's time, not the host's: a slow claim must not look like a session past its deadline.
+        client.rest(self.config.timeouts.session);
+        next
     }
 
     /// One message: claimed, attempted, settled. Gives the seat back if the visit goes on.

@@ -175,3 +175,23 @@ fn idle_sessions_make_room_for_other_domains_of_their_host() {
     host.wait_for(DOMAINS, SOON);
     assert!(host.most_at_once() <= 2, "{:?}", host.counts());
 }
+
+/// The limit of a session cut the message that was on its way when it came: the host was blamed, its other mail rested,
+/// and the message was said to be a possible duplicate, though the host had answered every one at once.
+#[test]
+fn the_end_of_a_session_cuts_no_message() {
+    let house = House::new()
+        .set("timeouts.session", "2s")
+        .set("delivery.connections_per_destination", 1)
+        .set("retry.site_first", "100s")
+        .set("retry.site_max", "100s")
+        .start();
+    let x = house.good("x.test");
+    x.delay(".", std::time::Duration::from_millis(300));
+    for n in 0..15 {
+        house.submit("a@sender.test", &[&format!("b{n}@x.test")], HELLO).unwrap();
+    }
+    x.wait_for(15, SOON);
+    wait_empty(&house);
+    assert!(!house.log().contains("outcome=deferred"), "{}", house.log());
+}
