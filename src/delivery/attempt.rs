@@ -138,13 +138,18 @@ impl Run<'_, '_> {
             };
             let stale = reused && matches!(trouble.failure.phase, Phase::Rset | Phase::Mail) && !trouble.ours;
             seat = Seat::Slot(client.close());
-            if stale && self.hops.is_none() {
+            // A session that was cut by us, or is at its end, could not open another.
+            let cut = self.attempter.session.cut().is_some();
+            let over = self.attempter.deadline.remaining(clock::now()).is_err();
+            if stale && self.hops.is_none() && !cut && !over {
                 // The host hung up on an idle session, which is its right: this is no failure. A new session is opened.
                 continue;
             }
-            let cut = self.attempter.session.cut().is_some();
-            let over =
-                cut || trouble.ours || trouble.failure.duplicate || trouble.failure.blame != Blame::Site;
+            let over = cut
+                || over
+                || trouble.ours
+                || trouble.failure.duplicate
+                || trouble.failure.blame != Blame::Site;
             self.last = Some(trouble);
             if over || self.open().next().is_none() {
                 return self.end(None);
@@ -267,7 +272,8 @@ impl Run<'_, '_> {
         if trouble.ours {
             return (Ended::Ours, None);
         }
-        let outcome = Outcome::of(trouble.failure.clone());
+        // Whoever is open was not in the transaction that was lost after its final dot.
+        let outcome = Outcome::of(Failure { duplicate: false, ..trouble.failure.clone() });
         self.outcomes.iter_mut().filter(|open| open.is_none()).for_each(|open| *open = Some(outcome.clone()));
         let ended = ended.unwrap_or(if trouble.failure.blame == Blame::Site {
             Ended::Site(trouble.failure)

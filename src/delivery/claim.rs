@@ -7,7 +7,7 @@ use super::job::{Arrival, Resting, Ticket};
 use super::workshop::Workshop;
 use crate::mail::Destination;
 use crate::spool::{Lease, SpoolError};
-use crate::time::Unix;
+use crate::time::{Unix, clock};
 
 /// How long a message rests that cannot be taken from the spool.
 const LATER: Duration = Duration::from_secs(60);
@@ -56,6 +56,11 @@ fn follow_routes(
     destinations.dedup();
     if let Err(error) = lease.reroute(moved, Workshop::SPOOL) {
         log::error!("id={id}: its new route cannot be stored now: {error}");
+        // It may be stored all the same, by a disk that is slow. Then nobody else would look for it there.
+        let next = clock::unix().after(2 * LATER);
+        for to in destinations {
+            shop.arrive(Arrival { id, destination: to, fresh: None, next, accepted });
+        }
         ticket.settle(Resting::For(LATER));
         return None;
     }

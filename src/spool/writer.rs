@@ -140,6 +140,8 @@ impl Running<'_> {
         // Whoever has given up was told 451: the message must not be stored.
         operations.retain(|operation| match operation {
             Operation::Accept(accept) => accept.answer.is_awaited(),
+            // Nobody would put the message into the queue of its new destination.
+            Operation::Reroute { answer, .. } => answer.is_awaited(),
             _ => true,
         });
         if operations.is_empty() {

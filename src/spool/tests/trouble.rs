@@ -46,6 +46,21 @@ fn one_that_does_not_fit_spoils_no_other() {
     });
 }
 
+/// Whoever gave up waiting had told the scheduler nothing: the message was in no queue any more until the next start.
+#[test]
+fn a_reroute_that_nobody_waits_for_is_not_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let id = accept(&spool, &["a@x.example"], b"x");
+    let hold = hold(&spool);
+    let short = Duration::from_millis(20);
+    assert!(lease(&spool, id, "x.example").reroute(vec![(0, to("y.example"))], short).is_err());
+    drop(hold);
+    accept(&spool, &["b@z.example"], b"after it");
+    assert_eq!(lease(&spool, id, "x.example").recipients().len(), 1);
+    assert!(spool.claim(id, &to("y.example"), None).unwrap().is_none());
+}
+
 #[test]
 fn a_settlement_that_cannot_be_written_is_kept_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
