@@ -37,6 +37,7 @@ impl Daemon {
         *self.shop.own.write() = Arc::new(own(&config, &self.began.listening));
         *self.config.write() = Arc::new(config);
         // Routes, nameservers, ports: what rests may be deliverable now.
+        self.shop.addresses.forget();
         self.scheduler.reconsider();
         log::info!("SIGHUP: the settings have been read again");
     }

@@ -103,7 +103,14 @@ pub(super) fn caps(config: &Config) -> Caps {
 pub(super) fn terms(config: &Config) -> Terms {
     let delivery = &config.delivery;
     let widths = Widths { new: delivery.new_connections, suspect: delivery.suspect_connections };
-    Terms { expire_after: delivery.expire_after, delay_notice: config.bounce.delay_notice, widths }
+    let delays = config.retry.message.delays.iter().copied().max().unwrap_or_default();
+    Terms {
+        expire_after: delivery.expire_after,
+        delay_notice: config.bounce.delay_notice,
+        // Jitter lengthens by less than that; an hour is what is waited after defects of our own.
+        longest_wait: 2 * delays.max(config.retry.site.most).max(Duration::from_secs(3600)),
+        widths,
+    }
 }
 
 /// Who we are: what an MX must not be.

@@ -5,7 +5,7 @@
 //! whether or not its TCP handshake had succeeded. After a loss between the final dot and its reply nobody else is tried.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(super) enum Ended {
     /// DNS says for certain that nobody takes this mail: no session, and no fault of a site.
     NoSite,
     /// No address of the route may be tried now: this one is full, or left alone for a while, and why. Nothing was tried.
-    Blocked(IpAddr, Option<(Duration, String)>),
+    Blocked(SocketAddr, Option<(Duration, String)>),
     /// Cut by us: shutdown.
     Ours,
 }
@@ -119,7 +119,7 @@ struct Run<'a, 'b> {
     hops: Option<VecDeque<Hop>>,
     last: Option<Trouble>,
     /// An address that may not be tried now, the one with the shortest wait.
-    blocked: Option<(IpAddr, Option<(Duration, String)>)>,
+    blocked: Option<(SocketAddr, Option<(Duration, String)>)>,
 }
 
 impl Run<'_, '_> {
@@ -175,7 +175,7 @@ impl Run<'_, '_> {
             if attempter.session.cut() == Some(Limit::Shutdown) {
                 return Err(Some(Ended::Ours));
             }
-            let (address, began) = (hop.address.ip(), clock::now());
+            let (address, began) = (hop.address, clock::now());
             let _probe = match attempter.shop.addresses.advise(address, began) {
                 Advice::Try(probe) => probe,
                 Advice::Rest(left, words) => {
@@ -186,7 +186,7 @@ impl Run<'_, '_> {
             match Client::open(slot, attempter.session, &hop, attempter.manner, attempter.deadline) {
                 Ok(client) => {
                     if attempter.shop.addresses.good(address, clock::now()) {
-                        attempter.shop.report(Report::Recovered(address));
+                        attempter.shop.report(Report::Recovered(address.ip()));
                     }
                     return Ok(Box::new(client));
                 }
@@ -212,7 +212,7 @@ impl Run<'_, '_> {
         Err(None)
     }
 
-    fn blocked_by(&mut self, address: IpAddr, silent: Option<(Duration, String)>) {
+    fn blocked_by(&mut self, address: SocketAddr, silent: Option<(Duration, String)>) {
         let wait = |silent: &Option<(Duration, String)>| silent.as_ref().map(|(wait, _)| *wait);
         if self.blocked.as_ref().is_none_or(|(_, other)| wait(&silent) < wait(other)) {
             self.blocked = Some((address, silent));

@@ -129,7 +129,12 @@ impl Call<'_> {
             Ended::NoSite => false,
             Ended::Ours => true,
             Ended::Blocked(address, silent) => {
-                self.shop.report(Report::Blocked { destination, address, silent });
+                let rested = silent.is_some();
+                self.shop.report(Report::Blocked { destination, address: address.ip(), silent });
+                // It may have recovered while that was on its way, and whoever found out spoke to an empty line.
+                if rested && !self.shop.addresses.rests(address, clock::now()) {
+                    self.shop.report(Report::Recovered(address.ip()));
+                }
                 true
             }
             Ended::Site(failure) => {

@@ -4,7 +4,7 @@
 //! tries it again. Decisions are functions of `now`.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,11 @@ use parking_lot::Mutex;
 
 use crate::time::{Doubling, Jitter};
 
-/// The book of addresses. Shared by all workers.
+/// The book of addresses, each with its port: what listens at another port of a host is another server. Shared by all
+/// workers.
 #[derive(Debug, Default)]
 pub struct Addresses {
-    pages: Mutex<HashMap<IpAddr, Page>>,
+    pages: Mutex<HashMap<SocketAddr, Page>>,
 }
 
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ pub enum Advice {
 #[derive(Debug)]
 pub struct Probe {
     book: Arc<Addresses>,
-    address: IpAddr,
+    address: SocketAddr,
 }
 
 impl Drop for Probe {
@@ -71,7 +72,7 @@ impl Addresses {
     }
 
     /// Whether to try `address` now.
-    pub fn advise(self: &Arc<Self>, address: IpAddr, now: Instant) -> Advice {
+    pub fn advise(self: &Arc<Self>, address: SocketAddr, now: Instant) -> Advice {
         let mut pages = self.pages.lock();
         let Some(page) = pages.get_mut(&address) else { return Advice::Try(None) };
         let Some(until) = page.until else { return Advice::Try(None) };
@@ -85,9 +86,21 @@ impl Addresses {
         }
     }
 
+    /// Whether `address` is left alone at `now`. Unlike [`Addresses::advise`] this makes nobody the one who finds out.
+    pub fn rests(&self, address: SocketAddr, now: Instant) -> bool {
+        let pages = self.pages.lock();
+        let Some(page) = pages.get(&address) else { return false };
+        page.until.is_some_and(|until| until > now || page.probed)
+    }
+
+    /// Forgets everything.
+    pub fn forget(&self) {
+        self.pages.lock().clear();
+    }
+
     /// A session with `address` has reached a reply to EHLO. True if the address had been left alone until now: whoever
     /// rests because of it may go.
-    pub fn good(&self, address: IpAddr, now: Instant) -> bool {
+    pub fn good(&self, address: SocketAddr, now: Instant) -> bool {
         let mut pages = self.pages.lock();
         make_room(&mut pages, &address);
         let page = pages.entry(address).or_default();
@@ -98,7 +111,7 @@ impl Addresses {
 
     /// A session with `address`, begun at `began`, failed before a reply to EHLO. It is left alone for what `rest` says,
     /// unless it has been good to others meanwhile.
-    pub fn failed(&self, address: IpAddr, began: Instant, now: Instant, rest: &Doubling, words: &str) {
+    pub fn failed(&self, address: SocketAddr, began: Instant, now: Instant, rest: &Doubling, words: &str) {
         let mut pages = self.pages.lock();
         make_room(&mut pages, &address);
         let page = pages.entry(address).or_default();
@@ -125,7 +138,7 @@ impl Addresses {
 }
 
 /// Bounded: first what is only known to be good goes, then everything. What is lost is found out again.
-fn make_room(pages: &mut HashMap<IpAddr, Page>, address: &IpAddr) {
+fn make_room(pages: &mut HashMap<SocketAddr, Page>, address: &SocketAddr) {
     if pages.len() >= Addresses::MOST && !pages.contains_key(address) {
         pages.retain(|_, page| page.failures > 0);
         if pages.len() >= Addresses::MOST {
@@ -145,7 +158,7 @@ mod tests {
         Doubling { first: MINUTE, most: 60 * MINUTE, jitter: 20 }
     }
 
-    fn rests(book: &Arc<Addresses>, address: IpAddr, now: Instant) -> Option<Duration> {
+    fn rests(book: &Arc<Addresses>, address: SocketAddr, now: Instant) -> Option<Duration> {
         match book.advise(address, now) {
             Advice::Rest(left, words) => {
                 assert_eq!(words, "silent");
@@ -157,16 +170,16 @@ mod tests {
 
     #[test]
     fn who_comes_second_rests_with_the_first() {
-        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        let (book, now, address) = (Addresses::new(), clock::now(), ([192, 0, 2, 1], 25).into());
         assert_eq!(rests(&book, address, now), None);
         book.failed(address, now, now, &rest(), "silent");
         assert_eq!(rests(&book, address, now + MINUTE / 2), Some(MINUTE / 2));
-        assert_eq!(rests(&book, [192, 0, 2, 2].into(), now), None);
+        assert_eq!(rests(&book, ([192, 0, 2, 2], 25).into(), now), None);
     }
 
     #[test]
     fn one_finds_out_and_the_others_wait_for_it() {
-        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        let (book, now, address) = (Addresses::new(), clock::now(), ([192, 0, 2, 1], 25).into());
         book.failed(address, now, now, &rest(), "silent");
         let later = now + MINUTE;
         let Advice::Try(Some(probe)) = book.advise(address, later) else { panic!("the time is over") };
@@ -183,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_came_to_nothing_is_given_back() {
-        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        let (book, now, address) = (Addresses::new(), clock::now(), ([192, 0, 2, 1], 25).into());
         book.failed(address, now, now, &rest(), "silent");
         drop(book.advise(address, now + MINUTE));
         assert!(matches!(book.advise(address, now + MINUTE), Advice::Try(Some(_))));
@@ -192,16 +205,24 @@ mod tests {
     /// Twenty sessions that waited for the same banner were twenty failures, and the first rest was the longest.
     #[test]
     fn one_outage_is_one_failure_however_many_sessions_it_met() {
-        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        let (book, now, address) = (Addresses::new(), clock::now(), ([192, 0, 2, 1], 25).into());
         for n in 0..20 {
             book.failed(address, now, now + MINUTE + n * MINUTE / 600, &rest(), "silent");
         }
         assert_eq!(rests(&book, address, now + MINUTE), Some(MINUTE));
     }
 
+    /// A smart host that was down at one port made another at the next port rest.
+    #[test]
+    fn another_port_is_another_server() {
+        let (book, now) = (Addresses::new(), clock::now());
+        book.failed(([192, 0, 2, 1], 587).into(), now, now, &rest(), "silent");
+        assert_eq!(rests(&book, ([192, 0, 2, 1], 25).into(), now), None);
+    }
+
     #[test]
     fn an_address_that_was_good_has_the_benefit_of_the_doubt() {
-        let (book, now, address) = (Addresses::new(), clock::now(), [192, 0, 2, 1].into());
+        let (book, now, address) = (Addresses::new(), clock::now(), ([192, 0, 2, 1], 25).into());
         book.good(address, now + MINUTE);
         book.failed(address, now, now + MINUTE, &rest(), "silent");
         for _ in 0..2 {

@@ -31,7 +31,8 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
     let ledger = Ledger::new(caps, freed_in);
     let (jobs, work) = bounded(1000);
     let wires = Wires { arrivals: bounded(1), jobs, reports: bounded(64), freed, pressure: Arc::default() };
-    let terms = Terms { expire_after: DAY, delay_notice: None, widths: Widths { new: 1, suspect: 1 } };
+    let widths = Widths { new: 1, suspect: 1 };
+    let terms = Terms { expire_after: DAY, delay_notice: None, longest_wait: DAY, widths };
     let accepted = clock::unix();
     let arrival = |n: u64| Arrival {
         id: QueueId::from_row(n),
@@ -219,4 +220,31 @@ fn a_site_stands_once_in_the_line_for_an_address() {
         ticket.settle(Resting::WithSite);
     }
     assert_eq!(desk.queue.waiting_for[&MX].sites.len(), 1);
+}
+
+/// A clock that was a year ahead wrote times a year ahead; after it had been put right, and a restart, mail rested for them.
+#[test]
+fn a_clock_that_has_gone_back_delays_no_mail() {
+    let (freed_in, freed) = bounded(64);
+    let caps = Caps { pool: 4, new: 4, suspect: 1, destination: 1, address: 1 };
+    let (jobs, work) = bounded(16);
+    let wires = Wires { arrivals: bounded(1), jobs, reports: bounded(64), freed, pressure: Arc::default() };
+    let (longest_wait, widths) = (Duration::from_millis(200), Widths { new: 1, suspect: 1 });
+    let terms = Terms { expire_after: DAY, delay_notice: None, longest_wait, widths };
+    let ahead = clock::unix().after(365 * DAY);
+    let [rests, waits] = ["rests.example", "waits.example"].map(destination);
+    let arrival = |id, destination, next| Arrival {
+        id: QueueId::from_row(id),
+        destination,
+        fresh: None,
+        next,
+        accepted: ahead,
+    };
+    let queued = vec![arrival(1, rests.clone(), Unix(0)), arrival(2, waits, ahead)];
+    let known = vec![super::Known { destination: rests, failures: 1, until: ahead }];
+    let (scheduler, _) = Scheduler::start(Ledger::new(caps, freed_in), terms, wires, known, queued).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(work.recv_timeout(10 * SECOND).unwrap(), Job::Visit(_)));
+    }
+    scheduler.stop();
 }

@@ -45,6 +45,9 @@ pub struct Terms {
     pub expire_after: Duration,
     /// After how long its reverse-path is told that it is late.
     pub delay_notice: Option<Duration>,
+    /// The longest that a message or a destination is ever told to wait: what the disk says beyond it was written by a
+    /// clock that has gone back since.
+    pub longest_wait: Duration,
     /// How wide destinations are that are not proven.
     pub widths: Widths,
 }
@@ -164,7 +167,12 @@ impl Desk {
     fn begin(&mut self, known: Vec<Known>, queued: Vec<Arrival>) {
         let (now, unix) = (clock::now(), clock::unix());
         for site in known {
-            self.queue.recall(&site.destination, site.failures, site.until.since(unix), now);
+            self.queue.recall(
+                &site.destination,
+                site.failures,
+                site.until.since(unix).min(self.terms.longest_wait),
+                now,
+            );
         }
         for arrival in queued {
             self.arrive(arrival, now, unix);
@@ -229,7 +237,7 @@ impl Desk {
         let patience = Unix(0).after(self.terms.expire_after);
         let left = arrival.accepted.after(self.terms.expire_after).since(unix).min(patience.since(Unix(0)));
         let expires = now.checked_add(left).unwrap_or(now);
-        let after = arrival.next.since(unix);
+        let after = arrival.next.since(unix).min(self.terms.longest_wait);
         self.queue.add(arrival.id, &arrival.destination, arrival.fresh, after, expires, now);
     }
 
