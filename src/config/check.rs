@@ -121,7 +121,6 @@ impl Config {
             ("timeouts.connect", t.connect),
             ("timeouts.banner", t.banner),
             ("timeouts.ehlo", t.ehlo),
-            ("timeouts.starttls", t.starttls),
             ("timeouts.mail", t.mail),
             ("timeouts.rcpt", t.rcpt),
             ("timeouts.data", t.data),

@@ -78,7 +78,6 @@ impl<'a> Reading<'a> {
             connect = duration,
             banner = duration,
             ehlo = duration,
-            starttls = duration,
             mail = duration,
             rcpt = duration,
             data = duration,
@@ -252,7 +251,6 @@ mod tests {
             connect = "22s"
             banner = "23s"
             ehlo = "24s"
-            starttls = "25s"
             mail = "26s"
             rcpt = "27s"
             data = "28s"
@@ -313,7 +311,6 @@ mod tests {
                 connect: s(22),
                 banner: s(23),
                 ehlo: s(24),
-                starttls: s(25),
                 mail: s(26),
                 rcpt: s(27),
                 data: s(28),

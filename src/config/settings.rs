@@ -110,8 +110,6 @@ pub struct Timeouts {
     pub banner: Duration,
     /// EHLO and HELO, each.
     pub ehlo: Duration,
-    /// STARTTLS and the handshake.
-    pub starttls: Duration,
     /// MAIL FROM.
     pub mail: Duration,
     /// RCPT TO, each.
@@ -150,7 +148,6 @@ impl Timeouts {
             Phase::Connect => self.connect,
             Phase::Banner => self.banner,
             Phase::Ehlo => self.ehlo,
-            Phase::StartTls => self.starttls,
             Phase::Mail => self.mail,
             Phase::Rcpt => self.rcpt,
             Phase::Data => self.data,
@@ -283,7 +280,6 @@ impl Default for Config {
                 connect: 30 * SECOND,
                 banner: 5 * MINUTE,
                 ehlo: 5 * MINUTE,
-                starttls: 2 * MINUTE,
                 mail: 5 * MINUTE,
                 rcpt: 5 * MINUTE,
                 data: 2 * MINUTE,

@@ -17,8 +17,6 @@ pub enum Phase {
     Banner,
     /// EHLO, and HELO after it.
     Ehlo,
-    /// STARTTLS and the TLS handshake.
-    StartTls,
     /// MAIL FROM.
     Mail,
     /// RCPT TO, each recipient.
@@ -39,12 +37,11 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of the conversation.
-    pub const ALL: [Phase; 13] = [
+    pub const ALL: [Phase; 12] = [
         Phase::Dns,
         Phase::Connect,
         Phase::Banner,
         Phase::Ehlo,
-        Phase::StartTls,
         Phase::Mail,
         Phase::Rcpt,
         Phase::Data,
@@ -62,7 +59,6 @@ impl Phase {
             Phase::Connect => "connect",
             Phase::Banner => "banner",
             Phase::Ehlo => "ehlo",
-            Phase::StartTls => "starttls",
             Phase::Mail => "mail",
             Phase::Rcpt => "rcpt",
             Phase::Data => "data",
@@ -81,7 +77,6 @@ impl Phase {
             Phase::Connect => "connecting",
             Phase::Banner => "waiting for the banner",
             Phase::Ehlo => "waiting for the reply to EHLO",
-            Phase::StartTls => "negotiating TLS",
             Phase::Mail => "waiting for the reply to MAIL FROM",
             Phase::Rcpt => "waiting for the reply to RCPT TO",
             Phase::Data => "waiting for the reply to DATA",

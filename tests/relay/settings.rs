@@ -18,7 +18,6 @@ jitter = 0
 connect = "1s"
 banner = "1s"
 ehlo = "1s"
-starttls = "1s"
 mail = "1s"
 rcpt = "1s"
 data = "1s"
