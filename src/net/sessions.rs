@@ -123,7 +123,10 @@ impl Sessions {
         // The table's lock is held while a line is cut: a session cannot leave, and its socket number cannot become
         // another's, in between.
         let rows = self.rows.lock();
-        let overdue = rows.values().filter(|row| row.cut_if(|live| now > live.ends.0 + grace, None));
+        // An idle session waits for us, not for its host: for its next message, and then for the disk that message is read
+        // from. A cut would wake nobody, and the host would be blamed for our disk.
+        let late = |live: &Live| live.phase != Phase::Idle && now > live.ends.0 + grace;
+        let overdue = rows.values().filter(|row| row.cut_if(late, None));
         overdue.map(|row| row.view(now)).collect()
     }
 
@@ -314,6 +317,17 @@ mod tests {
         assert_eq!((rows[0].left, rows[0].age), (limit / 2, limit / 2));
         drop((first, second));
         assert!(table.is_empty());
+    }
+
+    /// A disk that took a second longer than the session's idle time had a healthy session cut, and its host blamed.
+    #[test]
+    fn a_session_that_waits_for_our_disk_is_not_cut() {
+        let (table, now, second) = (Sessions::new(), clock::now(), Duration::from_secs(1));
+        let idle = session(&table, now, 2 * second);
+        idle.phase(Phase::Idle, now, &Deadline::within(now, 2 * second));
+        assert_eq!(table.cut_overdue(now + 10 * second, second).len(), 0);
+        idle.phase(Phase::Mail, now, &Deadline::within(now, 2 * second));
+        assert_eq!(table.cut_overdue(now + 10 * second, second).len(), 1);
     }
 
     #[test]
