@@ -248,3 +248,26 @@ fn a_clock_that_has_gone_back_delays_no_mail() {
     }
     scheduler.stop();
 }
+
+/// The clock let go one site in half a minute of those that waited for a silent address, and always the same: of two
+/// hundred two found out again and again, and the others, who may have had another address by then, waited for ever.
+#[test]
+fn everybody_in_the_line_for_an_address_finds_out_in_turn() {
+    let mut desk = Desk::new();
+    let mut seen = std::collections::HashMap::<_, u32>::new();
+    for n in 0..200 {
+        desk.add(&format!("d{n}.example"));
+    }
+    for _ in 0..7200 {
+        for visit in desk.after(SECOND) {
+            *seen.entry(visit.destination().to_string()).or_default() += 1;
+            let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+            drop(visit);
+            let silent = Some((60 * SECOND, "silent".to_owned()));
+            desk.queue.report(Report::Blocked { destination, address: MX, silent }, desk.now);
+            ticket.settle(Resting::WithSite);
+        }
+    }
+    let (least, most) = (seen.values().min().unwrap(), seen.values().max().unwrap());
+    assert!(*least >= 3 && *most <= 8, "{least} to {most} times in two hours");
+}

@@ -1,5 +1,6 @@
 //! Dispatch: which site goes next, and with how many sessions. A job leaves only with its slot in its hand.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::queue::{Queue, State};
@@ -65,19 +66,40 @@ impl Queue {
             }
         }
         // Whatever was in its way may be gone; if it is still there, the next attempt finds it.
-        let lines = &mut self.waiting_for;
-        site.blocked_on.take_if(|on| match &mut on.silent {
-            Some((until, _)) if *until <= now => match lines.entry(on.address).or_default().may_probe(now) {
-                Ok(()) => true,
-                Err(later) => {
-                    *until = later;
-                    false
-                }
-            },
-            Some(_) => false,
-            None => true,
-        });
+        match site.blocked_on.as_ref().map(|on| (on.address, on.silent.as_ref().map(|(until, _)| *until))) {
+            Some((_, None)) => site.blocked_on = None,
+            Some((address, Some(until))) if until <= now => self.probe(id, address, now),
+            _ => {}
+        }
         self.turn(id, now);
+    }
+
+    /// The time is over for which `id` was to leave an address alone. Of all that wait for it a few may find out how it is
+    /// now: those that have not for the longest. The others, and perhaps this one, wait a little longer.
+    fn probe(&mut self, id: DestinationId, address: IpAddr, now: Instant) {
+        let line = self.waiting_for.entry(address).or_default();
+        let later = line.may_probe(now);
+        let mut first = None;
+        if later.is_ok() {
+            for _ in 0..line.sites.len() {
+                line.sites.rotate_left(1);
+                let back = line.sites.back().and_then(|back| Some((*back, self.sites.get_mut(back)?)));
+                if let Some((back, site)) = back
+                    && site.blocked_on.take_if(|on| on.address == address).is_some()
+                {
+                    first = Some(back);
+                    break;
+                }
+            }
+        }
+        let later = later.err().or(line.probed_until).unwrap_or(now + Site::BEHIND);
+        let still = self.sites.get_mut(&id).and_then(|site| site.blocked_on.as_mut());
+        if let Some((until, _)) = still.and_then(|on| on.silent.as_mut()) {
+            *until = later;
+        }
+        if let Some(first) = first.filter(|first| *first != id) {
+            self.turn(first, now);
+        }
     }
 
     /// A site's turn: its feed is filled, and it gets one more session if it needs one and may have it. Returns what

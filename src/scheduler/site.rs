@@ -76,20 +76,29 @@ pub(super) struct Obstacle {
 pub(super) struct Line {
     /// In the order they came; some may have been let go since.
     pub(super) sites: VecDeque<DestinationId>,
-    /// One of them is finding out, and gets until then.
+    /// Some of them are finding out, and get until then.
     pub(super) probed_until: Option<Instant>,
+    /// How many more may, until then.
+    more: usize,
 }
 
 impl Line {
-    /// How long one site gets to find out how an address is now, before another may.
+    /// How long a site gets to find out how an address is now, before others may.
     const PROBE: Duration = Duration::from_secs(30);
+    /// Of so many one more may: ten thousand at once would be a herd, and one by one they would need days. Each may have
+    /// another address that is well by now.
+    const SHARE: usize = 64;
 
-    /// Whether one of them may go now and find out: only one does, since ten thousand may wait.
+    /// Whether one of them may go now and find out, or when.
     pub(super) fn may_probe(&mut self, now: Instant) -> Result<(), Instant> {
         match self.probed_until.filter(|until| *until > now) {
-            Some(until) => Err(until),
+            Some(until) if self.more == 0 => Err(until),
+            Some(_) => {
+                self.more -= 1;
+                Ok(())
+            }
             None => {
-                self.probed_until = Some(now + Line::PROBE);
+                (self.probed_until, self.more) = (Some(now + Line::PROBE), self.sites.len() / Line::SHARE);
                 Ok(())
             }
         }
