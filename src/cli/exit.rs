@@ -23,6 +23,11 @@ impl Exit {
         Exit::with(66, words)
     }
 
+    /// EX_SOFTWARE: a defect of ours.
+    pub(super) fn software(words: impl fmt::Display) -> Exit {
+        Exit::with(70, words)
+    }
+
     /// EX_OSERR: the system said no.
     pub(super) fn system(words: impl fmt::Display) -> Exit {
         Exit::with(71, words)

@@ -43,6 +43,5 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
         messages = began.messages,
         recipients = began.recipients,
     ))?;
-    daemon.run();
-    Ok(())
+    daemon.run().map_err(Exit::software)
 }

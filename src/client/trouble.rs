@@ -21,6 +21,8 @@ pub struct Trouble {
 const LOST: EnhancedStatus = EnhancedStatus::new(4, 4, 2);
 /// No answer from host (RFC 3463, 3.5).
 const NO_ANSWER: EnhancedStatus = EnhancedStatus::new(4, 4, 1);
+/// We are short of descriptors, memory or ports (RFC 3463, 3.4: mail system full, of other or undefined status).
+const SHORTAGE: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
 /// What was said is no SMTP (RFC 3463, 3.6: other or undefined protocol status).
 const NO_PROTOCOL: EnhancedStatus = EnhancedStatus::new(4, 5, 0);
 
@@ -42,6 +44,11 @@ impl Trouble {
         let status = if phase == Phase::Connect { NO_ANSWER } else { LOST };
         let mut trouble = Trouble::local(phase, remote, status, error.to_string());
         trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown)));
+        if error.is_shortage() {
+            // The message waits for its own next time; no host is the worse for it.
+            trouble.failure.blame = Blame::Message;
+            trouble.failure.status = SHORTAGE;
+        }
         trouble
     }
 

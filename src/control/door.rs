@@ -32,6 +32,8 @@ impl Door {
     const POOL: usize = 4;
     /// How long a caller may take to ask, and the answer to go out.
     const LIMIT: Duration = Duration::from_secs(30);
+    /// How long the end waits for answers that are on their way.
+    const CLOSING: Duration = Duration::from_secs(1);
     /// The longest request line, in octets.
     const MOST: usize = 1 << 20;
 
@@ -69,9 +71,10 @@ impl Drop for Door {
         }
         // What is left of the file is replaced at the next start.
         let _ = std::fs::remove_file(&self.path);
-        for thread in self.threads.drain(..) {
-            // Bounded by the limit of one caller; a panic has been reported where it was caught.
-            let _ = thread.join();
+        // A caller that says nothing is not waited for: its thread ends with its limit, or with the process.
+        let end = Deadline::within(clock::now(), Door::CLOSING);
+        while end.remaining(clock::now()).is_ok() && self.threads.iter().any(|thread| !thread.is_finished()) {
+            thread::park_timeout(Duration::from_millis(5));
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::scheduler::{Known, Scheduler, Terms, Widths, Wires};
-use crate::spool::{Spool, SpoolError};
+use crate::spool::{DestinationRecord, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 
 /// Why the relay does not start.
@@ -215,8 +215,12 @@ impl Daemon {
         &self.began
     }
 
-    /// Keeps the house until a signal ends it.
-    pub fn run(self) {
+    /// Keeps the house until a signal ends it; or until a thread has ended that mail cannot leave without. What is in the
+    /// spool is safe; whoever watches over us starts us again.
+    ///
+    /// # Errors
+    /// What has ended.
+    pub fn run(self) -> Result<(), &'static str> {
         const ROUND: Duration = Duration::from_secs(1);
         loop {
             match self.wishes.recv_timeout(ROUND) {
@@ -224,8 +228,15 @@ impl Daemon {
                 Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => late(&self.shop),
             }
+            if self.scheduling.is_finished() {
+                return Err("the scheduler has ended; the log says why");
+            }
+            if !self.shop.spool.is_writing() {
+                return Err("the writer of the spool has ended; the log says why");
+            }
         }
         self.stop();
+        Ok(())
     }
 
     /// Takes the house down: first nothing comes in, then nothing new goes out, then what is in flight gets its grace,
@@ -264,7 +275,13 @@ fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), S
         let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
         queued.push(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
     })?;
-    let known = spool.destinations()?.into_iter().map(|record| Known {
+    const LONG_OVER: Duration = Duration::from_secs(86_400);
+    let now = clock::unix();
+    // A rest that was over a day ago says nothing any more; the row would stay for ever.
+    let (over, known): (Vec<_>, Vec<_>) =
+        spool.destinations()?.into_iter().partition(|record| record.until.after(LONG_OVER) < now);
+    spool.remember(over.into_iter().map(|record| DestinationRecord { failures: 0, ..record }).collect());
+    let known = known.into_iter().map(|record| Known {
         destination: record.destination,
         failures: record.failures,
         until: record.until,

@@ -36,7 +36,7 @@ pub(super) enum Ended {
     Well,
     /// Every host that was tried failed as a site; the last one's failure.
     Site(Failure),
-    /// DNS says for certain that nobody takes this mail: no session, and no fault of a site.
+    /// Nothing was learnt of a site: DNS says for certain that nobody takes this mail, or the trouble was ours.
     NoSite,
     /// No address of the route may be tried now: this one is full, or left alone for a while, and why. Nothing was tried.
     Blocked(SocketAddr, Option<(Duration, String)>),
@@ -196,8 +196,9 @@ impl Run<'_, '_> {
                         self.blocked_by(address, None);
                         continue;
                     };
-                    let over = trouble.ours || attempter.session.cut().is_some();
-                    if !trouble.ours {
+                    let short = trouble.failure.blame != Blame::Site;
+                    let over = trouble.ours || short || attempter.session.cut().is_some();
+                    if !trouble.ours && !short {
                         let (rest, words) = (&attempter.config.retry.site, trouble.failure.to_string());
                         attempter.shop.addresses.failed(address, began, clock::now(), rest, &words);
                     }
@@ -278,7 +279,7 @@ impl Run<'_, '_> {
         let ended = ended.unwrap_or(if trouble.failure.blame == Blame::Site {
             Ended::Site(trouble.failure)
         } else {
-            Ended::Well
+            Ended::NoSite
         });
         (ended, None)
     }

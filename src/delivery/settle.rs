@@ -37,6 +37,11 @@ pub(super) fn settle(
     outcomes: Vec<Option<Outcome>>,
 ) {
     let now = clock::unix();
+    if outcomes.iter().all(Option::is_none) && !notice_due(&lease, context.config, now) {
+        // Nothing was tried, so there is nothing to write down. The claim is given back before the message is.
+        drop(lease);
+        return ticket.settle(Resting::WithSite);
+    }
     let attempts = lease.recipients().iter().map(|recipient| recipient.attempts).max().unwrap_or(0);
     let accepted = lease.envelope().accepted;
     let site_rest = context.site_rest;

@@ -47,6 +47,17 @@ impl fmt::Display for StreamError {
 
 impl std::error::Error for StreamError {}
 
+impl StreamError {
+    /// Whether it is our own shortage, of descriptors, memory or ports, and no doing of the peer's.
+    pub fn is_shortage(&self) -> bool {
+        use rustix::io::Errno;
+        const SHORT: [Errno; 5] =
+            [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+        let StreamError::Io(error) = self else { return false };
+        error.raw_os_error().is_some_and(|code| SHORT.iter().any(|errno| errno.raw_os_error() == code))
+    }
+}
+
 impl From<io::Error> for StreamError {
     /// Takes back what [`Stream`]'s `Read` and `Write` had to wrap.
     fn from(error: io::Error) -> StreamError {
@@ -353,6 +364,13 @@ mod tests {
                 && !serves(in_force, remaining(3600))
                 && !serves(None, remaining(1))
         );
+    }
+
+    #[test]
+    fn a_shortage_of_ours_is_told_from_what_a_peer_does() {
+        let of = |errno: rustix::io::Errno| StreamError::Io(errno.into()).is_shortage();
+        assert!(of(rustix::io::Errno::MFILE) && of(rustix::io::Errno::ADDRNOTAVAIL));
+        assert!(!of(rustix::io::Errno::CONNREFUSED) && !StreamError::Closed.is_shortage());
     }
 
     #[test]

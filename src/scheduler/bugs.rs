@@ -175,8 +175,8 @@ fn a_message_that_may_wait_longer_does_not_hide_one_that_may_not() {
     let address = destination("a.example");
     desk.queue.recall(&address, 3, 9 * DAY, desk.now);
     let [long, short] = [1, 2].map(QueueId::from_row);
-    desk.queue.add(long, &address, None, Duration::ZERO, desk.now + 5 * DAY, desk.now);
-    desk.queue.add(short, &address, None, Duration::ZERO, desk.now + DAY, desk.now);
+    desk.queue.add(long, &address, None, (Duration::ZERO, false), desk.now + 5 * DAY, desk.now);
+    desk.queue.add(short, &address, None, (Duration::ZERO, false), desk.now + DAY, desk.now);
     assert!(desk.after(2 * DAY).is_empty());
     assert_eq!(desk.overdue(None), [short]);
 }
@@ -270,4 +270,19 @@ fn everybody_in_the_line_for_an_address_finds_out_in_turn() {
     }
     let (least, most) = (seen.values().min().unwrap(), seen.values().max().unwrap());
     assert!(*least >= 3 && *most <= 8, "{least} to {most} times in two hours");
+}
+
+/// After a restart, mail that had been tried before stood in the queue of new mail, and new mail behind all of it.
+#[test]
+fn new_mail_does_not_stand_behind_what_came_due_while_we_were_away() {
+    let mut desk = Desk::new();
+    let (address, expires) = (destination("a.example"), desk.now + 5 * DAY);
+    for n in 1..=50 {
+        desk.queue.add(QueueId::from_row(n), &address, None, (Duration::ZERO, true), expires, desk.now);
+    }
+    let new = QueueId::from_row(51);
+    desk.queue.add(new, &address, None, (Duration::ZERO, false), expires, desk.now);
+    let visit = desk.only(Duration::ZERO);
+    let fed: Vec<_> = std::iter::from_fn(|| visit.feed.take()).map(|ticket| ticket.take_back().0).collect();
+    assert!(fed.iter().position(|id| *id == new).is_some_and(|place| place < 2), "{fed:?}");
 }

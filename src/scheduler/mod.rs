@@ -238,7 +238,8 @@ impl Desk {
         let left = arrival.accepted.after(self.terms.expire_after).since(unix).min(patience.since(Unix(0)));
         let expires = now.checked_add(left).unwrap_or(now);
         let after = arrival.next.since(unix).min(self.terms.longest_wait);
-        self.queue.add(arrival.id, &arrival.destination, arrival.fresh, after, expires, now);
+        let tried = arrival.next > Unix(0);
+        self.queue.add(arrival.id, &arrival.destination, arrival.fresh, (after, tried), expires, now);
     }
 
     fn answer(&mut self, request: Request) {

@@ -92,13 +92,14 @@ impl Queue {
         }
     }
 
-    /// A message for a destination: just accepted (`after` is zero), or taken up at start.
+    /// A message for a destination: just accepted, or taken up at start. It goes after `after`, and has been tried or not:
+    /// new mail does not stand behind what has come due while we were away.
     pub(super) fn add(
         &mut self,
         id: QueueId,
         destination: &Destination,
         fresh: Option<Fresh>,
-        after: Duration,
+        (after, tried): (Duration, bool),
         expires: Instant,
         now: Instant,
     ) {
@@ -110,16 +111,17 @@ impl Queue {
             return;
         }
         self.entries.insert(key, Entry { state, expires, more: false, noticed: false });
-        if let Some(fresh) = fresh {
+        let Some(site) = self.sites.get_mut(&site_id) else { return };
+        if let Some(fresh) = fresh.filter(|_| !site.rests(now) && site.blocked_on.is_none()) {
             self.fresh.insert(key, fresh);
         }
-        let Some(site) = self.sites.get_mut(&site_id) else { return };
         site.entries += 1;
         if let Some(since) = site.idle_since.take() {
             self.idle.remove(&(since, site_id));
         }
         match state {
             State::Waiting(at) => drop(site.waiting.insert((at, id))),
+            _ if tried => site.push_again(id),
             _ => site.push_fresh(id),
         }
         self.turn(site_id, now);
@@ -310,11 +312,11 @@ impl Queue {
     fn unfeed(&mut self, site_id: DestinationId) {
         let Some(site) = self.sites.get_mut(&site_id) else { return };
         while let Some(ticket) = site.feed.take() {
-            let (id, fresh) = ticket.take_back();
+            // What was kept of it in memory is let go: it rests now, and others have more use for the room.
+            let (id, _) = ticket.take_back();
             if let Some(entry) = self.entries.get_mut(&(id, site_id)) {
                 entry.state = State::Ready;
                 site.push_again(id);
-                fresh.map(|fresh| self.fresh.insert((id, site_id), fresh));
             }
         }
     }

@@ -40,7 +40,7 @@ impl Desk {
     pub(super) fn add(&mut self, to: &str) -> QueueId {
         self.last += 1;
         let id = QueueId::from_row(self.last);
-        self.queue.add(id, &destination(to), None, Duration::ZERO, self.now + 5 * DAY, self.now);
+        self.queue.add(id, &destination(to), None, (Duration::ZERO, false), self.now + 5 * DAY, self.now);
         id
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -174,6 +174,11 @@ impl Spool {
         {
             log::debug!("the standing of destinations is not kept: {error}");
         }
+    }
+
+    /// Whether the writer is at work. Without it nothing is accepted and nothing settled: the relay is of no use then.
+    pub fn is_writing(&self) -> bool {
+        self.threads.lock().writer.ended.try_recv() != Err(TryRecvError::Disconnected)
     }
 
     /// Writes what waits, moves all of it into the database and ends the threads, within `limit`. What is committed or
