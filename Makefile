@@ -2,7 +2,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)
 BINARY := $(TARGET)/release/sendoff
 PREFIX ?= /usr/local
-.PHONY: help run test check lint demo build install clean
+.PHONY: help run test check lint demo bench build install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -18,10 +18,13 @@ check: build lint ## format, lints, floors, docs, and that the binary is static
 	ldd $(BINARY) 2>&1 | grep -E 'statically linked|not a dynamic'
 
 lint: ## only format and lints
-	cargo fmt --check && cargo clippy --all-targets -- -D warnings && cargo clippy --test demo -- -D warnings
+	cargo fmt --check && cargo clippy --all-targets -- -D warnings && cargo clippy --test demo --test bench -- -D warnings
 
 demo: ## a good host, a black hole and the relay, on loopback: watch mail leave
 	@cargo test --test demo --no-run && cargo test --quiet --test demo
+
+bench: ## side by side with other relays, as root: make bench, or BENCH=holes-200 make bench
+	@cargo test --release --test bench
 
 build: ## the static release binary
 	cargo build --release

@@ -1,0 +1,171 @@
+//! The relays: how each is started from a private directory with its defaults, and how it ends.
+//!
+//! What is set beside the defaults is only what a relay needs to stand in our place: where it listens, where its queue is,
+//! for whom it relays. All of them have a message on the disk before they say 250.
+
+mod extra;
+mod opensmtpd;
+mod postfix;
+mod sendoff;
+
+use crate::gauge::Gauge;
+use crate::namespace::sweep;
+use crate::wait::{pause, until};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+pub use opensmtpd::fetch;
+pub use sendoff::{queued, slots};
+
+/// Where every relay listens.
+pub const DOOR: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 2525);
+
+/// A relay that can be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Relay {
+    Sendoff,
+    Postfix,
+    OpenSmtpd,
+    /// Its name and the command that runs it in the foreground.
+    Extra(String, String),
+}
+
+impl Relay {
+    /// All that this machine has, ours first; and why others are not among them.
+    pub fn all(scratch: &Path, root: bool) -> (Vec<Relay>, Vec<String>) {
+        let (mut found, mut missing) = (vec![Relay::Sendoff], Vec::new());
+        if !root {
+            missing.push("every peer: Postfix and OpenSMTPD change their user, which needs root".to_owned());
+            return (found, missing);
+        }
+        for (relay, there) in
+            [(Relay::Postfix, postfix::check()), (Relay::OpenSmtpd, opensmtpd::check(scratch))]
+        {
+            match there {
+                Ok(()) => found.push(relay),
+                Err(reason) => missing.push(format!("{}: {reason}", relay.name())),
+            }
+        }
+        found.extend(extra::all());
+        (found, missing)
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        match self {
+            Relay::Sendoff => "Sendoff",
+            Relay::Postfix => "Postfix",
+            Relay::OpenSmtpd => "OpenSMTPD",
+            Relay::Extra(name, _) => name,
+        }
+    }
+
+    /// Its version, as it says itself.
+    pub fn version(&self) -> String {
+        match self {
+            Relay::Sendoff => sendoff::version(),
+            Relay::Postfix => postfix::version(),
+            Relay::OpenSmtpd => opensmtpd::version(),
+            Relay::Extra(..) => "version unknown".to_owned(),
+        }
+    }
+
+    /// Starts it in a fresh directory. `settings` are lines for Sendoff's configuration.
+    ///
+    /// # Errors
+    /// The reason in words, with the end of its log.
+    pub fn start(&self, scratch: &Path, settings: &str) -> Result<Running, String> {
+        let home = scratch.join(self.name().to_lowercase());
+        let _ = fs::remove_dir_all(&home);
+        fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        let started = match self {
+            Relay::Sendoff => sendoff::start(&home, settings),
+            Relay::Postfix => postfix::start(&home),
+            Relay::OpenSmtpd => opensmtpd::start(&home),
+            Relay::Extra(_, command) => extra::start(&home, command),
+        };
+        let child = started.map_err(|error| format!("{}: {error}", self.name()))?;
+        // Only Sendoff is one process that stays the one we have started.
+        let process = child.as_ref().map(Child::id).filter(|_| *self == Relay::Sendoff);
+        let running = Running { child, process, home, gauge: Gauge::start(process) };
+        let door = SocketAddr::from(DOOR);
+        if until(Duration::from_secs(30), || greets(door)) {
+            return Ok(running);
+        }
+        Err(format!("{}: it does not answer at {door}:\n{}", self.name(), running.log()))
+    }
+}
+
+/// Whether somebody says 220 there.
+fn greets(door: SocketAddr) -> bool {
+    let greeting = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&door, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut code = [0; 3];
+        stream.read_exact(&mut code)?;
+        Ok(&code == b"220")
+    };
+    greeting().unwrap_or(false)
+}
+
+/// A relay that runs; it and all it has started end with this value.
+pub struct Running {
+    child: Option<Child>,
+    /// The one process it consists of, if it is one.
+    pub process: Option<u32>,
+    /// Its directory.
+    pub home: PathBuf,
+    pub gauge: Gauge,
+}
+
+impl Running {
+    /// The last lines of its log.
+    pub fn log(&self) -> String {
+        let text = fs::read_to_string(self.home.join("log")).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+            until(Duration::from_secs(20), || !matches!(child.try_wait(), Ok(None)));
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        sweep();
+        // The log stays until the next run; the mail does not.
+        for queue in ["spool", "queue"] {
+            let _ = fs::remove_dir_all(self.home.join(queue));
+        }
+        pause(Duration::from_millis(200));
+    }
+}
+
+/// Starts a program whose words go into `log`.
+fn spawn(command: &mut Command, home: &Path) -> Result<Child, String> {
+    let log = File::create(home.join("log")).map_err(|error| error.to_string())?;
+    let other = log.try_clone().map_err(|error| error.to_string())?;
+    command.stdin(Stdio::null()).stdout(other).stderr(log);
+    command.spawn().map_err(|error| format!("{}: {error}", command.get_program().display()))
+}
+
+/// What a command prints, in one line.
+fn words(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).lines().map(|line| line.trim().to_owned()).find(|line| !line.is_empty())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+}
