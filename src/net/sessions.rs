@@ -131,12 +131,14 @@ impl Sessions {
     }
 
     /// Under pressure, cuts sessions that have waited longer than `patience` for a host to say something, oldest first, and
-    /// no more than others wait for. A message on its way is left in peace, and so is one that may have arrived.
+    /// no more than others wait for, nor than `most`. A message on its way is left in peace, and so is one that may have
+    /// arrived.
     pub(super) fn cut_impatient(
         &self,
         now: Instant,
         patience: Duration,
         pressure: &Pressure,
+        most: usize,
     ) -> Vec<SessionView> {
         let mut cut = Vec::new();
         if !pressure.is_on() {
@@ -149,7 +151,7 @@ impl Sessions {
         let rows = self.rows.lock();
         for row in rows.values() {
             let standing = row.live.lock().standing;
-            if cut.len() < pressure.on(standing) && row.cut_if(waits, Some(Limit::Patience)) {
+            if cut.len() < pressure.on(standing).min(most) && row.cut_if(waits, Some(Limit::Patience)) {
                 cut.push(row.view(now));
             }
         }
@@ -295,12 +297,13 @@ mod tests {
         let greeted = enter(Standing::New);
         greeted.phase(Phase::FinalDot, now, &deadline);
         let pressure = Pressure::default();
-        let cut = |after| table.cut_impatient(now + after * second, 10 * second, &pressure).len();
+        let cut = |after| table.cut_impatient(now + after * second, 10 * second, &pressure, 1).len();
         assert_eq!(cut(60), 0, "nobody waits");
         pressure.set(0, 1);
         assert_eq!((cut(9), cut(10)), (0, 1));
+        let another = enter(Standing::New);
         pressure.set(5, 5);
-        assert_eq!(cut(11), 1);
+        assert_eq!((cut(11), another.cut()), (1, None), "not all at once");
         let ends = [&suspect, &first, &second_one, &greeted].map(|session| session.cut());
         assert_eq!(ends, [None, Some(Limit::Patience), Some(Limit::Patience), None]);
     }
