@@ -11,7 +11,7 @@ use crate::net::{Blocked, Standing};
 impl Queue {
     /// When to call [`Queue::dispatch`] again though nothing was reported.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.wakes.first().map(|(at, _)| *at)
+        self.wakes.first().map(|(at, _)| *at).into_iter().chain(self.paced_until).min()
     }
 
     /// Moves what has become due, and hands out jobs while there are slots for them.
@@ -25,15 +25,29 @@ impl Queue {
         // Suspects wait for each other; nobody else makes room for them.
         let (mut pool, mut new) = (0, 0);
         let (mut served, mut full) = (false, false);
+        self.paced_until = None;
         let mut standings = [Standing::Proven, Standing::New, Standing::Suspect];
         standings.rotate_left(self.first);
         for standing in standings {
             while let Some(id) = self.turns[standing as usize].pop_front() {
+                if standing != Standing::Proven
+                    && let Err(until) = self.pace.next(now)
+                {
+                    self.turns[standing as usize].push_front(id);
+                    self.paced_until = Some(until);
+                    break;
+                }
+                let mut begun = false;
                 let mut job = |job| {
-                    served = true;
+                    begun = true;
                     jobs(job);
                 };
-                let Some(blocked) = self.serve(id, standing, now, &mut job) else { continue };
+                let blocked = self.serve(id, standing, now, &mut job);
+                served |= begun;
+                if begun && standing != Standing::Proven {
+                    self.pace.begin(now);
+                }
+                let Some(blocked) = blocked else { continue };
                 full |= blocked == Blocked::Pool;
                 self.turns[standing as usize].push_front(id);
                 let waiting = self.turns[standing as usize].len();
@@ -50,7 +64,9 @@ impl Queue {
             // destinations with more mail than the pool can take would leave none to the others, for ever.
             self.first = (self.first + 1) % standings.len();
         }
-        self.pressure.set(pool, new);
+        if self.paced_until.is_none() {
+            self.pressure.set(pool, new);
+        }
     }
 
     fn wake(&mut self, id: DestinationId, now: Instant) {

@@ -7,6 +7,7 @@
 mod bugs;
 mod dispatch;
 mod overdue;
+mod pace;
 mod queue;
 mod site;
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+use super::pace::Pace;
 use super::site::{Failed, Line, Obstacle, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
 use crate::mail::{Destination, QueueId};
@@ -54,6 +55,9 @@ pub(super) struct Queue {
     pub(super) entries: BTreeMap<(QueueId, DestinationId), Entry>,
     pub(super) fresh: HashMap<(QueueId, DestinationId), Fresh>,
     pub(super) turns: [VecDeque<DestinationId>; 3],
+    /// How fast sessions with hosts that are not proven begin, and when they go on if some were held back.
+    pub(super) pace: Pace,
+    pub(super) paced_until: Option<Instant>,
     /// Which standing comes first at the next dispatch.
     pub(super) first: usize,
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
@@ -85,6 +89,8 @@ impl Queue {
             entries: BTreeMap::new(),
             fresh: HashMap::new(),
             turns: Default::default(),
+            pace: Pace::of(std::thread::available_parallelism().map_or(1, usize::from)),
+            paced_until: None,
             first: 0,
             wakes: BTreeSet::new(),
             waiting_for: HashMap::new(),
