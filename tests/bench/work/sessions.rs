@@ -173,11 +173,11 @@ fn print(relay: &Running, looks: &[(String, Duration, u64, Look)]) {
 fn after(bench: &Bench, relay: &Running, batch: &Arc<Batch>, gone: bool, quiet: bool, took: Duration) {
     let summary = batch.summary();
     println!(
-        "then every host was healed: {} of {} accepted messages had arrived {} {:.1} s later, {} of them more than once",
+        "then every host was healed: {} of {} accepted messages had arrived {:.1} s later{}, {} of them more than once",
         summary.delivered,
         summary.accepted,
-        if gone { "within" } else { "and some not even" },
         took.as_secs_f64(),
+        if gone { "" } else { " (NOT ALL)" },
         summary.duplicates
     );
     let say =
