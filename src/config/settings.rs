@@ -128,7 +128,7 @@ pub struct Timeouts {
     pub session: Duration,
     /// How long an idle session is kept for the next message of its destination.
     pub idle: Duration,
-    /// How long a seat waits for a banner when others need it.
+    /// How long a seat waits for the next word of a host when others need it; not in the body, nor after the final dot.
     pub patience: Duration,
     /// A client of the listener: each command, and each block of its data.
     pub client: Duration,
