@@ -26,11 +26,11 @@ pub struct Watchdog {
 
 impl Watchdog {
     /// How often it looks.
-    const ROUND: Duration = Duration::from_millis(100);
+    const ROUND: Duration = Duration::from_millis(20);
     /// The part of the pool that may lose its seats to others in one round. Sessions that began together would end together,
     /// and six hundred threads that settle, look up and connect at one moment keep healthy mail waiting for a processor
     /// (measured: 100 ms). So the whole pool is turned over within five seconds, not within one round.
-    const PART: usize = 50;
+    const PART: usize = 250;
     /// What a thread gets beyond its deadline to leave by itself.
     const GRACE: Duration = Duration::from_secs(1);
 

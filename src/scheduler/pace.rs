@@ -16,9 +16,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// How long a step is.
-    const STEP: Duration = Duration::from_millis(10);
-    /// Beginnings in a step for each processor: about what one does in half of that time.
-    const EACH: usize = 16;
+    const STEP: Duration = Duration::from_millis(2);
+    /// Beginnings in a step for each processor: about what one does in a tenth of that time.
+    const EACH: usize = 1;
 
     /// The pace of a machine with so many processors.
     pub(super) fn of(processors: usize) -> Pace {
