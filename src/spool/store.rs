@@ -65,6 +65,7 @@ impl Spool {
     /// [`SpoolError::Corrupt`] when it is no spool, else the words of the file system.
     pub fn open(path: &Path, memory: u64) -> Result<Arc<Spool>, SpoolError> {
         let lock = Arc::new(Lock::take(path)?);
+        schema::make(path)?;
         let connection = schema::connect(path)?;
         schema::prepare(&connection)?;
         let files = Arc::new(Files::open(path)?);

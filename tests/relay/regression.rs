@@ -3,8 +3,10 @@
 use crate::house::House;
 use crate::look::{recipients, text, wait_empty, wait_last};
 use crate::peer::{Peer, Sink, dialog};
+use crate::tools::{run, tool};
 use crate::wait::{SOON, wait_until};
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 
 const HELLO: &str = "Subject: hello\n\nhello\n";
 
@@ -204,4 +206,29 @@ fn a_message_that_is_refused_at_the_door_is_told_why() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(65), "{said}");
     assert!(said.contains("1000 are allowed"), "{said}");
+}
+
+/// Found here: every connection to the database began with an open and a close of its file, and the close gave back the
+/// locks of the others. An operator's `sqlite3` took itself for the last user and removed the log under the running relay;
+/// what was accepted from then on was in a file without a name, and a kill lost it.
+#[test]
+fn an_operator_who_looks_into_the_spool_does_not_take_the_log_away() {
+    let Some(sqlite3) = tool("sqlite3") else { return };
+    let house = House::new().set("retry.delays", "[\"100s\"]").start();
+    let sink = house.good("x.test");
+    sink.reply_to("RCPT", "450 4.2.1 later");
+    for n in 0..3 {
+        let mut command = Command::new(&sqlite3);
+        command.arg(house.spool().join("spool.db")).arg("SELECT count(*) FROM messages");
+        let looked = run(&mut command);
+        assert_eq!(String::from_utf8_lossy(&looked.stdout).trim(), n.to_string(), "{looked:?}");
+        let submitted = house.submit("a@sender.test", &[&format!("b{n}@x.test")], HELLO);
+        assert_eq!(submitted.unwrap().code, 250);
+        wait_last(&house, &format!("b{n}@x.test"), "450 4.2.1 later");
+    }
+    assert!(house.spool().join("spool.db-wal").exists());
+    house.kill9();
+    sink.heal();
+    house.start_again();
+    assert_eq!(recipients(&house).len(), 3);
 }
