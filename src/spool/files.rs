@@ -9,14 +9,22 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::SpoolError;
+use parking_lot::Mutex;
+
+use super::{Alarm, SpoolError};
 use crate::mail::{Body, QueueId};
+
+/// The most files that are remembered to be removed; others are by the next start.
+const MOST_LEFT: usize = 100_000;
 
 /// The directory of body files.
 pub(super) struct Files {
     path: PathBuf,
     /// Kept open to be synced.
     directory: File,
+    /// Files that nobody needs, and that could not be removed.
+    left: Mutex<Vec<QueueId>>,
+    alarm: Alarm,
 }
 
 /// A body file whose row is not committed yet. Its Drop removes the file.
@@ -35,7 +43,8 @@ impl Files {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
         let directory = made.and_then(|()| File::open(&path));
         let directory = directory.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
-        Ok(Files { path, directory })
+        let alarm = Alarm::new("body files cannot be removed", "body files are removed again");
+        Ok(Files { path, directory, left: Mutex::new(Vec::new()), alarm })
     }
 
     fn name(&self, id: QueueId) -> PathBuf {
@@ -66,11 +75,37 @@ impl Files {
         Ok(Body::File(Arc::new(file), size))
     }
 
-    /// Removes a body file. Failing is no trouble: the next start removes it.
+    /// Removes a body file. What cannot be removed is left for [`Files::remove_left`], or for the next start.
     pub(super) fn remove(&self, id: QueueId) {
-        if let Err(error) = std::fs::remove_file(self.name(id)) {
-            log::warn!("removing the body file of {id}: {error}");
+        match std::fs::remove_file(self.name(id)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                log::warn!("removing the body file of {id}: {error}");
+            }
+            Err(error) => {
+                self.alarm.raise(&error);
+                let mut left = self.left.lock();
+                if left.len() < MOST_LEFT {
+                    left.push(id);
+                }
+            }
         }
+    }
+
+    /// Tries again to remove what could not be removed.
+    pub(super) fn remove_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock());
+        if !left.is_empty() {
+            left.into_iter().for_each(|id| self.remove(id));
+            if !self.has_left() {
+                self.alarm.clear();
+            }
+        }
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_left(&self) -> bool {
+        !self.left.lock().is_empty()
     }
 
     /// Removes every body file without a row, as `is_known` tells. What has another name is left alone.

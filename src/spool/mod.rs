@@ -10,6 +10,7 @@
 //! ```
 
 mod accepted;
+mod alarm;
 mod checkpointer;
 mod claims;
 mod draft;
@@ -22,6 +23,7 @@ mod operation;
 mod queue;
 mod readers;
 mod records;
+mod renewal;
 mod rows;
 mod schema;
 mod statements;
@@ -32,6 +34,7 @@ mod tests;
 mod ticket;
 mod writer;
 
+pub use alarm::Alarm;
 pub use accepted::{Accepted, Fresh, NewMessage};
 pub use draft::Draft;
 pub use error::SpoolError;

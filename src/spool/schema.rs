@@ -25,6 +25,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::SpoolError;
@@ -114,6 +115,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
     let connection = Connection::open_with_flags(&path, flags);
     let prepared = connection.and_then(|connection| {
         connection.busy_timeout(BUSY)?;
+        // Only the checkpointer checkpoints: it knows when that would not be safe (`renewal.rs`).
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
