@@ -27,19 +27,29 @@ mod street;
 mod wait;
 
 mod book;
+mod checkpoints;
 mod far;
+mod faults;
 mod kills;
 mod load;
+mod place;
 mod random;
 mod relay;
 mod report;
+mod strace;
+mod torn;
 
+use faults::FAULTS;
 use kills::Bounds;
+use report::Report;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What `cargo test` can wait for.
 const SHORT: Bounds = Bounds { kills: 30, time: Duration::from_secs(12) };
+
+/// How often the log is torn.
+const TEARS: usize = 6;
 
 fn main() -> ExitCode {
     // `cargo test NAME` gives every program the name.
@@ -50,10 +60,31 @@ fn main() -> ExitCode {
     let seed = number("TORTURE_SEED").unwrap_or_else(|| {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
     });
+    if let Err(reason) = place::enter() {
+        eprintln!("SKIPPED: faults that need a small disk: {reason}");
+    }
     println!("torture: TORTURE_SEED={seed}");
-    let report = kills::run(bounds(), seed);
+    let only = std::env::var("TORTURE_ONLY").ok();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
+    let mut good = true;
+    for fault in FAULTS.iter().filter(|fault| wanted(fault.name)) {
+        match faults::run(fault, seed) {
+            Ok(report) => good &= show(&report),
+            Err(reason) => eprintln!("SKIPPED: {}: {reason}", fault.name),
+        }
+    }
+    if wanted("torn") {
+        good &= show(&torn::run(TEARS, seed));
+    }
+    if wanted("kills") {
+        good &= show(&kills::run(bounds(), seed));
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show(report: &Report) -> bool {
     report.print();
-    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report.is_good()
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -33,6 +33,11 @@ impl Report {
         self.count = book.count();
     }
 
+    /// The codes that clients were refused with.
+    pub fn codes(&self) -> Vec<u16> {
+        self.count.refused.keys().copied().collect()
+    }
+
     pub fn is_good(&self) -> bool {
         self.wrong.is_empty() && self.count.is_good()
     }
