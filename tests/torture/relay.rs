@@ -47,6 +47,12 @@ impl Relay {
             ("retry.site_max", "500ms".into()),
             ("timeouts.dot", "5s".into()),
             ("timeouts.banner", "5s".into()),
+            // strace makes everything slow.
+            ("timeouts.ehlo", "5s".into()),
+            ("timeouts.mail", "5s".into()),
+            ("timeouts.rcpt", "5s".into()),
+            ("timeouts.data", "5s".into()),
+            ("timeouts.block", "5s".into()),
         ] {
             settings.put(key, &value);
         }
