@@ -3,6 +3,7 @@
 use crate::house::House;
 use crate::look::{recipients, text, wait_empty, wait_last};
 use crate::peer::{Peer, Sink, dialog};
+use crate::strace::Strace;
 use crate::tools::{run, tool};
 use crate::wait::{SOON, wait_until};
 use std::net::{IpAddr, Ipv4Addr};
@@ -231,4 +232,36 @@ fn an_operator_who_looks_into_the_spool_does_not_take_the_log_away() {
     sink.heal();
     house.start_again();
     assert_eq!(recipients(&house).len(), 3);
+}
+
+/// Found here: a commit whose sync had failed was rolled back and its client told 451, but it stood whole in the log. After a
+/// crash it was taken for committed: refused mail was delivered, or, when it was large, queued without its body file.
+#[test]
+fn a_message_that_was_refused_for_a_failed_sync_is_not_there_after_a_crash() {
+    if tool("strace").is_none() {
+        return;
+    }
+    let large = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(10_000));
+    for body in [HELLO, &large] {
+        let house = House::started();
+        let sink = house.good("x.test");
+        let log = house.spool().join("spool.db-wal").display().to_string();
+        let calls = ["-P", &log, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"];
+        let strace = Strace::attach(house.pid(), &calls.map(str::to_string), &house.path().join("strace"));
+        let _strace = match strace {
+            Ok(strace) => strace,
+            Err(reason) => return eprintln!("SKIPPED: {reason}"),
+        };
+        let refused = house.submit("a@sender.test", &["b@x.test"], body).unwrap_err();
+        assert_eq!(refused.code(), 451, "{refused:?}");
+        house.wait_log("the spool cannot be written");
+        house.kill9();
+        house.start_again();
+        assert_eq!(recipients(&house).len(), 0);
+        assert_eq!(std::fs::read_dir(house.spool().join("body")).unwrap().count(), 0);
+        house.submit("a@sender.test", &["c@x.test"], body).unwrap();
+        sink.wait_for(1, SOON);
+        wait_empty(&house);
+        assert_eq!((sink.count(), sink.messages()[0].forward_paths[0].as_str()), (1, "c@x.test"));
+    }
 }

@@ -15,11 +15,11 @@ fn output(relay: &Relay) -> PathBuf {
     relay.path().join("strace")
 }
 
-/// The first three syncs of the database fail; all calls that concern it are written down.
+/// The first two syncs of the database fail; all calls that concern it are written down.
 pub fn begin(relay: &Relay) -> Result<Strace, String> {
     let database = relay.spool().join("spool.db").display().to_string();
     let arguments = ["-P", &database, "-e", "trace=pwrite64,fsync,fdatasync"];
-    let arguments = [&arguments[..], &["-e", "inject=fsync,fdatasync:error=EIO:when=1..3"]].concat();
+    let arguments = [&arguments[..], &["-e", "inject=fsync,fdatasync:error=EIO:when=1..2"]].concat();
     let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
     Strace::attach(relay.pid(), &arguments, &output(relay))
 }
@@ -29,7 +29,7 @@ pub fn during(relay: &Relay, book: &Book, report: &mut Report) {
     let syncs = wait_until("checkpoints that fail, and then others", LIMIT, || {
         let seen = Seen::read(&std::fs::read_to_string(output(relay)).unwrap_or_default());
         // The first that succeeds has to write everything again; the second could rely on it.
-        if seen.failed >= 3 && seen.synced >= 2 { Ok(seen) } else { Err(format!("{seen:?}")) }
+        if seen.failed >= 2 && seen.synced >= 2 { Ok(seen) } else { Err(format!("{seen:?}")) }
     });
     wait_flow(book, 50);
     report.note(format!(
