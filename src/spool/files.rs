@@ -20,8 +20,6 @@ const MOST_LEFT: usize = 100_000;
 /// The directory of body files.
 pub(super) struct Files {
     path: PathBuf,
-    /// Kept open to be synced.
-    directory: File,
     /// Files that nobody needs, and that could not be removed.
     left: Mutex<Vec<QueueId>>,
     alarm: Alarm,
@@ -32,6 +30,9 @@ pub(super) struct BodyFile {
     files: Arc<Files>,
     id: QueueId,
     file: File,
+    /// Its directory, open since before the file was made. A failed sync is told once to each open file description (errseq
+    /// in Linux): over one that others share, somebody else would be told of the name that was lost, and we success.
+    directory: File,
     size: u64,
     keep: bool,
 }
@@ -41,10 +42,10 @@ impl Files {
     pub(super) fn open(path: &Path) -> Result<Files, SpoolError> {
         let path = path.join("body");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        let directory = made.and_then(|()| File::open(&path));
-        let directory = directory.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
+        let made = made.and_then(|()| File::open(&path));
+        made.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
         let alarm = Alarm::new("body files cannot be removed", "body files are removed again");
-        Ok(Files { path, directory, left: Mutex::new(Vec::new()), alarm })
+        Ok(Files { path, left: Mutex::new(Vec::new()), alarm })
     }
 
     fn name(&self, id: QueueId) -> PathBuf {
@@ -53,9 +54,11 @@ impl Files {
 
     /// A new, empty file (mode 0600); it must not exist.
     pub(super) fn create(self: &Arc<Self>, id: QueueId) -> Result<BodyFile, SpoolError> {
+        let directory =
+            File::open(&self.path).map_err(|e| SpoolError::io("opening the body directory", &e))?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.name(id));
         let file = file.map_err(|e| SpoolError::io("making a body file", &e))?;
-        Ok(BodyFile { files: Arc::clone(self), id, file, size: 0, keep: false })
+        Ok(BodyFile { files: Arc::clone(self), id, file, directory, size: 0, keep: false })
     }
 
     /// The body of a message, which has `size` octets.
@@ -140,7 +143,7 @@ impl BodyFile {
 
     /// The file and its name are on disk when this returns.
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
-        let synced = self.file.sync_all().and_then(|()| self.files.directory.sync_all());
+        let synced = self.file.sync_all().and_then(|()| self.directory.sync_all());
         synced.map_err(|e| SpoolError::io("syncing a body file", &e))
     }
 

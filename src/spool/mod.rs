@@ -34,8 +34,8 @@ mod tests;
 mod ticket;
 mod writer;
 
-pub use alarm::Alarm;
 pub use accepted::{Accepted, Fresh, NewMessage};
+pub use alarm::Alarm;
 pub use draft::Draft;
 pub use error::SpoolError;
 pub use lease::{Lease, LeasedRecipient, Settled, Verdict};

@@ -41,13 +41,14 @@ impl Renewal {
     /// # Errors
     /// [`Stopped`]
     pub(super) fn renew(&self, own: Connection) -> Result<(Connection, bool), Stopped> {
-        let count = self.readers.close();
         let (closing, closed) = bounded(0);
         self.queue.force(Operation::Close(closing)).map_err(|_| Stopped)?;
         // The writer may be stuck at the disk; whatever it gets afterwards comes after this.
         while closed.recv_timeout(AGAIN) == Err(RecvTimeoutError::Timeout) {
             self.go_on()?;
         }
+        // Last, since mail that is queued is read by them, and the writer may be a while.
+        let count = self.readers.close();
         drop(own);
         let alarm = Alarm::new("the spool cannot be opened anew", "the spool is open");
         let (own, writer) = loop {
