@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long after an arrival a kill may be, to be the cause of a second one: the way of a reply to the relay, and of a
-/// settlement to its disk, on a machine that is busy with something else. The longest that was seen is printed.
-const IN_FLIGHT: Duration = Duration::from_secs(3);
+/// settlement to its disk, on a machine that is busy with something else. What was seen is printed.
+const IN_FLIGHT: Duration = Duration::from_secs(2);
 
 /// What a client knows of its message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,12 +159,10 @@ impl Book {
                     }
                 }
             }
-            if letter.bounces != letter.arrivals.is_empty() {
-                // Accepted or not: what is there is at the wrong place.
-                if letter.bounces {
-                    count.named.push(format!("t{token} was refused for good, and is there"));
-                    count.damaged.push(format!("t{token}"));
-                }
+            // Accepted or not: what came back did not arrive, and what arrived does not come back.
+            let wrong = if letter.bounces { &letter.arrivals } else { &letter.returned };
+            if !wrong.is_empty() {
+                count.damaged.push(format!("t{token} is where it must not be"));
             }
             for copies in [&letter.arrivals, &letter.returned] {
                 for pair in copies.windows(2) {
@@ -172,6 +170,7 @@ impl Book {
                 }
             }
         }
+        count.gaps.sort();
         count
     }
 }
@@ -195,8 +194,8 @@ pub struct Count {
     pub duplicates_of_hosts: usize,
     /// Neither.
     pub duplicates_without_cause: usize,
-    /// The longest from an arrival to the kill that made a second one of it.
-    pub longest: Duration,
+    /// The times from an arrival to the kill that made a second one of it.
+    pub gaps: Vec<Duration>,
     pub damaged: Vec<String>,
     pub named: Vec<String>,
 }
@@ -209,7 +208,7 @@ impl Count {
         match gap {
             Some(gap) if gap <= IN_FLIGHT => {
                 self.duplicates_of_kills += 1;
-                self.longest = self.longest.max(gap);
+                self.gaps.push(gap);
             }
             _ if !first.answered => self.duplicates_of_hosts += 1,
             gap => {

@@ -96,7 +96,10 @@ impl Host {
 
     fn serve(&self, guest: &Guest) -> io::Result<End> {
         let mut reader = BufReader::new(guest.stream());
-        let say = |reply: &str| (&mut &*guest.stream()).write_all(format!("{reply}\r\n").as_bytes());
+        let say = |reply: &str| {
+            let mut stream = guest.stream();
+            stream.write_all(format!("{reply}\r\n").as_bytes())
+        };
         say("220 far.test ESMTP")?;
         let (mut null, mut token) = (false, None);
         let mut line = Vec::new();

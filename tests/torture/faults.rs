@@ -154,7 +154,10 @@ pub fn run(fault: &Fault, seed: u64) -> Result<Report, String> {
         drop(guard);
         let since = Instant::now();
         wait_flow(&book, 100);
-        report.note(format!("100 messages were taken within {:.1} s of its end", since.elapsed().as_secs_f64()));
+        report.note(format!(
+            "100 messages were taken within {:.1} s of its end",
+            since.elapsed().as_secs_f64()
+        ));
         report.check(relay.is_running(), || "the relay has ended".into());
     }
     drop(load);

@@ -33,9 +33,10 @@ pub fn run(bounds: Bounds, seed: u64) -> Report {
     while kills.iter().sum::<usize>() < bounds.kills && start.elapsed() < bounds.time {
         let chance = random.below(100);
         let moment = match chance {
-            // While it flows.
+            // While it flows. Sometimes after long enough that only what is really in flight may be there twice.
             0..75 => {
-                pause(Duration::from_millis(random.spread(5, 400)));
+                let span = if chance < 4 { 3000 } else { random.spread(5, 400) };
+                pause(Duration::from_millis(span));
                 0
             }
             // At its start.

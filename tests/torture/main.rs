@@ -57,9 +57,8 @@ fn main() -> ExitCode {
     if names.any(|name| !"torture".contains(&name)) {
         return ExitCode::SUCCESS;
     }
-    let seed = number("TORTURE_SEED").unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
-    });
+    let seed = number("TORTURE_SEED")
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs()));
     if let Err(reason) = place::enter() {
         eprintln!("SKIPPED: faults that need a small disk: {reason}");
     }
@@ -79,6 +78,7 @@ fn main() -> ExitCode {
     if wanted("kills") {
         good &= show(&kills::run(bounds(), seed));
     }
+    println!("\ntorture: {}", if good { "all is well" } else { "FAILED, see WRONG above" });
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -96,9 +96,8 @@ fn bounds() -> Bounds {
     let time = number("TORTURE_SECONDS").map(Duration::from_secs);
     match (kills, time) {
         (None, None) => SHORT,
-        (kills, time) => Bounds {
-            kills: kills.unwrap_or(usize::MAX),
-            time: time.unwrap_or(Duration::from_secs(3600)),
-        },
+        (kills, time) => {
+            Bounds { kills: kills.unwrap_or(usize::MAX), time: time.unwrap_or(Duration::from_secs(3600)) }
+        }
     }
 }

@@ -61,12 +61,15 @@ impl Report {
         }
         line("  of these DELIVERED all the same", count.refused_there);
         line("DAMAGED", count.damaged.len());
-        if count.duplicates_of_kills > 0 {
-            let longest = count.longest.as_millis();
-            println!("  the longest from an arrival to the kill that made two of it: {longest} ms");
+        if let (Some(longest), Some(median)) = (count.gaps.last(), count.gaps.get(count.gaps.len() / 2)) {
+            let (longest, median) = (longest.as_millis(), median.as_millis());
+            println!(
+                "  from an arrival to the kill that made two of it: {median} ms (median), {longest} ms at most"
+            );
         }
         self.notes.iter().for_each(|words| println!("  {words}"));
-        for words in self.wrong.iter().chain(count.named.iter().take(20)).chain(count.damaged.iter().take(5)) {
+        for words in self.wrong.iter().chain(count.named.iter().take(20)).chain(count.damaged.iter().take(5))
+        {
             println!("  WRONG: {words}");
         }
     }
