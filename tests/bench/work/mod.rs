@@ -1,9 +1,13 @@
-//! The workloads: each is a story about hosts that misbehave, told in a table of what came of it.
+//! The workloads: each is a story about hosts, told in a table of what came of it.
 
 pub mod crowd;
+pub mod drain;
+mod figures;
+pub mod growth;
 pub mod holes;
 pub mod pool;
 pub mod sessions;
+pub mod throughput;
 
 use crate::post::{Summary, quantile};
 use crate::relay::{Relay, Running};
@@ -21,6 +25,14 @@ pub struct Bench {
     pub scratch: PathBuf,
     /// The relays of this run, ours first.
     pub relays: Vec<Relay>,
+    /// How often each relay has its turn in what is compared, and for how long mail is sent in each.
+    pub rounds: usize,
+    pub seconds: Duration,
+}
+
+/// A number that a variable names, or what it is without.
+pub fn number(name: &str, without: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(without)
 }
 
 /// How long healthy mail may take in all.
