@@ -57,10 +57,11 @@ impl Post {
     /// A new batch of so many messages, each with so many recipients, 64 at most. It is counted as long as it is held.
     pub fn batch_of(&self, count: usize, each: u32) -> Arc<Batch> {
         let mut batches = self.batches.write();
+        let letters = (0..count).map(|_| Letter::default()).collect();
         let batch = Arc::new(Batch {
             number: batches.len(),
             base: Instant::now(),
-            letters: (0..count).map(|_| Letter::default()).collect(),
+            letters,
             each,
             whole: u64::MAX >> 64_u32.saturating_sub(each),
             refused: AtomicU64::new(0),

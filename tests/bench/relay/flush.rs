@@ -1,38 +1,43 @@
 //! Each relay's own command to try all its mail now.
 
-use super::{Relay, Running, sendoff};
+use super::{Relay, Running, exim, sendoff};
 use crate::cgroup;
-use std::process::Command;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
-/// Gives it; the command in words, and what it complained of.
+/// Gives it; the command in words, or why there was none.
 pub fn flush(relay: &Relay, running: &Running) -> String {
-    let home = |name: &str| running.home.join(name).display().to_string();
-    let words: Vec<String> = match relay {
+    let home = |name: &str| running.home.join(name).into_os_string();
+    let (program, arguments): (OsString, Vec<OsString>) = match relay {
         Relay::Sendoff => {
-            let binary = sendoff::binary().to_string_lossy().into_owned();
-            vec![binary, "retry".into(), "--all".into(), "--spool".into(), home("spool")]
+            (sendoff::binary(), vec!["retry".into(), "--all".into(), "--spool".into(), home("spool")])
         }
         Relay::Postfix | Relay::PostfixTuned => {
-            vec!["/usr/sbin/postqueue".into(), "-c".into(), home("config"), "-f".into()]
+            ("/usr/sbin/postqueue".into(), vec!["-f".into(), "-c".into(), home("config")])
         }
-        Relay::Exim => vec![super::exim::PROGRAM.into(), "-qqff".into()],
-        Relay::OpenSmtpd => ["/usr/sbin/smtpctl", "schedule", "all"].map(str::to_owned).to_vec(),
-        Relay::Ceiling | Relay::Extra(..) => Vec::new(),
+        Relay::Exim => (exim::PROGRAM.into(), vec!["-qqff".into()]),
+        Relay::OpenSmtpd => ("/usr/sbin/smtpctl".into(), vec!["schedule".into(), "all".into()]),
+        Relay::Ceiling | Relay::Extra(..) => return "no command".to_owned(),
     };
-    let Some((program, arguments)) = words.split_first() else { return "none".to_owned() };
-    let name = program.rsplit('/').next().unwrap_or_default();
-    let shown: Vec<_> = [name].into_iter().chain(arguments.iter().map(String::as_str)).collect();
-    let shown = shown.iter().filter(|word| !word.contains('/')).copied().collect::<Vec<_>>().join(" ");
-    // Not waited for: Exim's command delivers the queue itself.
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let few = arguments.iter().take(2).map(|argument| argument.to_string_lossy()).collect::<Vec<_>>();
+    let shown = format!("{name} {}", few.join(" ").replace(" -c", ""));
     let mut command = cgroup::inside(Command::new(program).args(arguments));
-    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-    let child = command.stderr(std::process::Stdio::piped()).spawn();
-    match child {
-        Err(error) => format!("none: {shown}: {error}"),
-        Ok(mut child) if *relay != Relay::Exim => match child.wait() {
-            Ok(status) if status.success() => shown,
-            _ => format!("none: {shown} failed"),
-        },
-        Ok(_) => shown,
+    if *relay == Relay::Exim {
+        // This one delivers the queue itself, and is swept away with the rest.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        return match command.spawn() {
+            Ok(_) => shown,
+            Err(error) => format!("no command: {shown}: {error}"),
+        };
+    }
+    match command.output() {
+        Err(error) => format!("no command: {shown}: {error}"),
+        Ok(output) if output.status.success() => shown,
+        Ok(output) => {
+            eprintln!("bench: {shown}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            format!("no command: {shown} failed")
+        }
     }
 }

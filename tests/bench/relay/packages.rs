@@ -4,6 +4,7 @@
 use super::write;
 use crate::namespace::run;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -99,6 +100,12 @@ pub fn fetch(scratch: &Path) {
 /// # Errors
 /// Why none of them can run.
 pub(super) fn lay(scratch: &Path) -> Result<(), String> {
+    // What the installation would have done to OpenSMTPD's operator command, which insists on it.
+    let command = PEERS[0].place(scratch).join("usr/sbin/smtpctl");
+    if command.exists() {
+        chown(&command, Some(0), Some(USERS[1].1)).map_err(|error| error.to_string())?;
+        fs::set_permissions(&command, fs::Permissions::from_mode(0o2755)).map_err(|error| error.to_string())?;
+    }
     let unpacked = PEERS.iter().filter(|peer| peer.unpacked(scratch));
     let places: Vec<_> = unpacked.map(|peer| peer.place(scratch)).collect();
     for layer in LAYERS {

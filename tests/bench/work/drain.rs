@@ -26,15 +26,12 @@ pub fn run(bench: &Bench) {
             }
         }
     }
-    side.print(
-        &format!(
-            "drain: {count} messages (4 KB) for 20 domains that answered 421, from the moment they took mail and the command was given \
-             (medians of rounds: {}; limit {} s; p50 and p99 from that moment too)",
-            bench.rounds,
-            LIMIT.as_secs()
-        ),
-        Some("its command"),
-    );
+    side.print(&format!(
+        "drain: {count} messages (4 KB) for 20 domains that answered 421, from the moment they took mail and the command under \
+         remarks was given (medians of rounds: {}; limit {} s; p50 and p99 from that moment too)",
+        bench.rounds,
+        LIMIT.as_secs()
+    ));
 }
 
 fn once(bench: &Bench, relay: &Relay, count: usize) -> Result<(Figures, String), String> {

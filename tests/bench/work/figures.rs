@@ -48,8 +48,8 @@ impl Figures {
             rate: delivered / took.as_secs_f64().max(1e-9),
             p50: quantile(&summary.from_accept, 0.5),
             p99: quantile(&summary.from_accept, 0.99),
-            cost: (now.relay - before.relay) / thousands,
-            own: (now.own - before.own) / thousands,
+            cost: (now.relay - before.relay) / thousands.max(1e-9),
+            own: (now.own - before.own) / thousands.max(1e-9),
             peak: running.gauge.peak(),
             delivered: summary.delivered,
             lost: summary.lost,
@@ -126,9 +126,9 @@ impl Side {
         }
     }
 
-    /// Prints it; the remarks of the rows are under `remarks`, when there is such a column.
-    pub fn print(&self, title: &str, remarks: Option<&str>) {
-        let head: Vec<_> = COLUMNS.iter().copied().chain([remarks.unwrap_or("")]).collect();
+    /// Prints it, with a column for what there is to remark.
+    pub fn print(&self, title: &str) {
+        let head: Vec<_> = COLUMNS.iter().copied().chain(["remarks"]).collect();
         let mut table = Table::new(&head);
         let rate = |wanted: &Relay| {
             let row = self.rows.iter().find(|(relay, rounds, _)| relay == wanted && !rounds.is_empty());
@@ -146,15 +146,14 @@ impl Side {
             let median = Figures::median(rounds);
             let times =
                 |of: Option<f64>| of.map_or_else(|| "-".to_owned(), |of| format!("{:.2}", median.rate / of));
-            let ours = *relay != Relay::Ceiling;
-            let if_relay = |cell: String| if ours { cell } else { "-".to_owned() };
+            let (ours, some, none) = (*relay != Relay::Ceiling, median.delivered > 0, || "-".to_owned());
             row.extend([
                 format!("{:.0}", median.rate),
                 span(median.p50),
                 span(median.p99),
-                if_relay(format!("{:.2}", median.cost)),
-                format!("{:.2}", median.own),
-                if_relay(megabytes(median.peak)),
+                if ours && some { format!("{:.2}", median.cost) } else { none() },
+                if some { format!("{:.2}", median.own) } else { none() },
+                if ours { megabytes(median.peak) } else { none() },
                 median.delivered.to_string(),
                 median.lost.to_string(),
                 median.twice.to_string(),
