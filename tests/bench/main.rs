@@ -8,7 +8,8 @@
 //! `BENCH=holes-200,idle-pool` (or arguments) chooses workloads, `BENCH_RELAYS=sendoff,postfix` relays, `BENCH_PEERS=1` lets
 //! peers take part in what is only for ours, `BENCH_EXTRA_RELAY='name=command'` adds a relay, `BENCH_SESSIONS=1000000` makes
 //! `sessions` that long, `BENCH_WORST=1` says when the slowest messages of a batch were due, `BENCH_SENDOFF` names another build of
-//! Sendoff. `BENCH_ROUNDS=3` gives each relay three turns in what is compared, and `BENCH_SECONDS=8` says how long each sends.
+//! Sendoff. `BENCH_ROUNDS=3` gives each relay three turns in what is compared, and `BENCH_SECONDS=8` says how long each sends;
+//! `BENCH_DRAIN=2000` how much mail is queued for `drain`.
 
 #![allow(
     clippy::disallowed_methods,

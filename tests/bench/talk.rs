@@ -34,9 +34,11 @@ pub struct Recipients {
 
 impl Recipients {
     fn add(&mut self, line: &[u8]) {
-        let name = memchr(b'<', line).and_then(|at| line.get(at + 1..)).and_then(|name| name.strip_prefix(b"r"));
+        let name =
+            memchr(b'<', line).and_then(|at| line.get(at + 1..)).and_then(|name| name.strip_prefix(b"r"));
         let digits = name.unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit());
-        let number = digits.fold(0_u32, |sum, digit| sum.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')));
+        let number =
+            digits.fold(0_u32, |sum, digit| sum.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')));
         self.count += 1;
         self.which |= 1 << (number % 64);
     }

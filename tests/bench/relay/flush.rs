@@ -17,7 +17,9 @@ pub fn flush(relay: &Relay, running: &Running) -> String {
             ("/usr/sbin/postqueue".into(), vec!["-f".into(), "-c".into(), home("config")])
         }
         Relay::Exim => (exim::PROGRAM.into(), vec!["-qqff".into()]),
-        Relay::OpenSmtpd => ("/usr/sbin/smtpctl".into(), vec!["schedule".into(), "all".into()]),
+        Relay::OpenSmtpd | Relay::OpenSmtpdUnsynced => {
+            ("/usr/sbin/smtpctl".into(), vec!["schedule".into(), "all".into()])
+        }
         Relay::Ceiling | Relay::Extra(..) => return "no command".to_owned(),
     };
     let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -104,14 +104,16 @@ pub(super) fn lay(scratch: &Path) -> Result<(), String> {
     let command = PEERS[0].place(scratch).join("usr/sbin/smtpctl");
     if command.exists() {
         chown(&command, Some(0), Some(USERS[1].1)).map_err(|error| error.to_string())?;
-        fs::set_permissions(&command, fs::Permissions::from_mode(0o2755)).map_err(|error| error.to_string())?;
+        fs::set_permissions(&command, fs::Permissions::from_mode(0o2755))
+            .map_err(|error| error.to_string())?;
     }
     let unpacked = PEERS.iter().filter(|peer| peer.unpacked(scratch));
     let places: Vec<_> = unpacked.map(|peer| peer.place(scratch)).collect();
     for layer in LAYERS {
         // One overlay of all: the kernel stacks no more than two.
         let lower = places.iter().map(|place| format!("{}{layer}", place.display()));
-        let lower: Vec<_> = lower.filter(|place| Path::new(place).exists()).chain([layer.to_owned()]).collect();
+        let lower: Vec<_> =
+            lower.filter(|place| Path::new(place).exists()).chain([layer.to_owned()]).collect();
         if lower.len() > 1 {
             let layers = format!("lowerdir={}", lower.join(":"));
             run("mount", &["-t", "overlay", "overlay", "-o", &layers, layer])?;

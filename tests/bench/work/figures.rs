@@ -145,7 +145,7 @@ impl Side {
             }
             let median = Figures::median(rounds);
             let times =
-                |of: Option<f64>| of.map_or_else(|| "-".to_owned(), |of| format!("{:.2}", median.rate / of));
+                |of: Option<f64>| of.map_or_else(|| "-".to_owned(), |of| format!("{:.3}", median.rate / of));
             let (ours, some, none) = (*relay != Relay::Ceiling, median.delivered > 0, || "-".to_owned());
             row.extend([
                 format!("{:.0}", median.rate),

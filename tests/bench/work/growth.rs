@@ -1,7 +1,8 @@
 //! `growth`: whether a message costs more when the queue is longer, the destinations are more, or the pool is larger. Ours only.
 //!
 //! The load is that of `steady`, once each; one thing grows tenfold and a hundredfold. What rests in the queue is for hosts that
-//! answered 421, in a back-off of an hour, so that nothing of it is due while the rest is measured.
+//! answered 421, in a back-off of an hour, so that nothing of it is due while the rest is measured. Every destination has had
+//! a message before, so that what is counted is the message, and not the first acquaintance.
 
 use super::Bench;
 use super::figures::Figures;
@@ -9,8 +10,11 @@ use super::throughput::Load;
 use crate::relay::{DOOR, Relay};
 use crate::source::{Order, send};
 use crate::table::{Table, span};
-use crate::wait::until_steady;
+use crate::wait::{until, until_steady};
 use std::time::Duration;
+
+/// The pool of ten must be larger than what one destination may hold.
+const FEW: &str = "delivery.connections_per_destination = 5\ndelivery.connections_per_address = 5\n";
 
 /// Runs it.
 pub fn run(bench: &Bench) {
@@ -31,30 +35,43 @@ pub fn run(bench: &Bench) {
         |n| format!("gwen@good{}.test", n % 200 + 1),
         |n| format!("gwen@good{}.test", n % 2000 + 1),
     ];
-    let queue = [1_000, 10_000, 100_000].map(|count| (count, to[0], count, None));
-    let destinations = [(20, to[0]), (200, to[1]), (2000, to[2])].map(|(count, to)| (count, to, 0, None));
-    let pool = [10, 100, 1000].map(|count| (count, to[0], 0, Some(count)));
-    for (name, steps) in
-        [("messages at rest in the queue", queue), ("destinations", destinations), ("workers of the pool", pool)]
-    {
+    let step = |count, to, destinations| Step { count, to, destinations, rest: 0, workers: None };
+    let queue = [1_000, 10_000, 100_000].map(|count| Step { rest: count, ..step(count, to[0], 20) });
+    let destinations = [step(20, to[0], 20), step(200, to[1], 200), step(2000, to[2], 2000)];
+    let pool = [10, 100, 1000].map(|count| Step { workers: Some(count), ..step(count, to[0], 20) });
+    for (name, steps) in [
+        ("messages at rest in the queue", queue),
+        ("destinations", destinations),
+        ("workers of the pool", pool),
+    ] {
         let mut first = None;
-        for (count, to, rest, workers) in steps {
-            let settings = workers.map_or_else(String::new, |count| format!("delivery.workers = {count}\n"))
-                + "retry.site_first = \"1h\"\n";
-            match once(bench, &settings, to, rest) {
+        for step in steps {
+            match once(bench, &step) {
                 Ok(figures) => {
                     // Seconds for a thousand are milliseconds for one.
                     let base = *first.get_or_insert(figures.cost);
-                    table.row(row(name, count, &figures, base));
+                    table.row(row(name, step.count, &figures, base));
                 }
                 Err(reason) => eprintln!("bench: {reason}"),
             }
         }
     }
     table.print(&format!(
-        "growth: the load of steady ({} s) while one thing grows 1x, 10x, 100x; retry.site_first = \"1h\"",
+        "growth: the load of steady ({} s) while one thing grows 1x, 10x, 100x; retry.site_first = \"1h\", and \
+         caps of 5 connections in the rows of the pool",
         bench.seconds.as_secs()
     ));
+}
+
+/// One row.
+struct Step {
+    /// What grows, in figures.
+    count: usize,
+    to: fn(usize) -> String,
+    destinations: usize,
+    /// Messages at rest.
+    rest: usize,
+    workers: Option<usize>,
 }
 
 fn row(name: &str, count: usize, figures: &Figures, base: f64) -> Vec<String> {
@@ -72,18 +89,25 @@ fn row(name: &str, count: usize, figures: &Figures, base: f64) -> Vec<String> {
     ]
 }
 
-fn once(bench: &Bench, settings: &str, to: fn(usize) -> String, rest: usize) -> Result<Figures, String> {
-    let running = bench.start(&Relay::Sendoff, settings)?;
-    if rest > 0 {
-        let batch = bench.street.post.batch(rest);
-        let limit = Duration::from_secs(300);
-        send(&batch, &Order { limit, size: 1024, ..Order::new(DOOR.into(), |n| format!("fred@busy{}.test", n % 20)) });
+fn once(bench: &Bench, step: &Step) -> Result<Figures, String> {
+    let workers = step.workers.map(|count| format!("delivery.workers = {count}\n{FEW}"));
+    let settings = workers.unwrap_or_default() + "retry.site_first = \"1h\"\n";
+    let running = bench.start(&Relay::Sendoff, &settings)?;
+    let first = bench.street.post.batch(step.destinations);
+    send(&first, &Order::new(DOOR.into(), step.to));
+    if !until(Duration::from_secs(60), || first.delivered() == first.len()) {
+        return Err("growth: the first message for each destination is not there after a minute".to_owned());
+    }
+    if step.rest > 0 {
+        let batch = bench.street.post.batch(step.rest);
+        let resting = Order::new(DOOR.into(), |n| format!("fred@busy{}.test", n % 20));
+        send(&batch, &Order { limit: Duration::from_secs(300), size: 1024, ..resting });
         let accepted = batch.accepted_so_far();
-        if accepted < rest {
-            return Err(format!("growth: only {accepted} of {rest} messages were accepted in time"));
+        if accepted < step.rest {
+            return Err(format!("growth: only {accepted} of {} messages were accepted in time", step.rest));
         }
         let tries = || bench.street.counts(|_| true).iter().map(|count| count.ever).sum();
         until_steady(Duration::from_secs(3), Duration::from_secs(30), tries);
     }
-    Ok(Load::steady_to(to).once(bench, &Relay::Sendoff, &running))
+    Ok(Load::steady_to(step.to).once(bench, &Relay::Sendoff, &running))
 }

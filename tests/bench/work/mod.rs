@@ -53,7 +53,8 @@ impl Bench {
     /// The relays of a workload that is only for ours, unless all were asked for.
     pub fn ours(&self) -> Vec<Relay> {
         let all = std::env::var_os("BENCH_PEERS").is_some();
-        self.relays.iter().filter(|relay| all || **relay == Relay::Sendoff).cloned().collect()
+        let relays = self.relays.iter().filter(|relay| !relay.is_variant());
+        relays.filter(|relay| all || **relay == Relay::Sendoff).cloned().collect()
     }
 }
 

@@ -66,7 +66,8 @@ pub fn recipients(bench: &Bench) {
 
 /// Runs `trickle`.
 pub fn trickle(bench: &Bench) {
-    Load { title: "trickle: 200 messages a second to 20 domains, 4 KB", pace: Some(200), ..STEADY }.run(bench);
+    Load { title: "trickle: 200 messages a second to 20 domains, 4 KB", pace: Some(200), ..STEADY }
+        .run(bench);
 }
 
 impl Load {
