@@ -29,6 +29,7 @@ pub fn run(bench: &Bench) {
         "missing",
         "twice",
         "CPU to 1x",
+        "sessions a message",
     ]);
     let to: [fn(usize) -> String; 3] = [
         |n| format!("gwen@good{}.test", n % 20 + 1),
@@ -47,10 +48,10 @@ pub fn run(bench: &Bench) {
         let mut first = None;
         for step in steps {
             match once(bench, &step) {
-                Ok(figures) => {
+                Ok((figures, sessions)) => {
                     // Seconds for a thousand are milliseconds for one.
                     let base = *first.get_or_insert(figures.cost);
-                    table.row(row(name, step.count, &figures, base));
+                    table.row(row(name, step.count, &figures, base, sessions));
                 }
                 Err(reason) => eprintln!("bench: {reason}"),
             }
@@ -74,7 +75,8 @@ struct Step {
     workers: Option<usize>,
 }
 
-fn row(name: &str, count: usize, figures: &Figures, base: f64) -> Vec<String> {
+#[allow(clippy::cast_precision_loss)]
+fn row(name: &str, count: usize, figures: &Figures, base: f64, sessions: usize) -> Vec<String> {
     vec![
         name.to_owned(),
         count.to_string(),
@@ -86,10 +88,12 @@ fn row(name: &str, count: usize, figures: &Figures, base: f64) -> Vec<String> {
         figures.lost.to_string(),
         figures.twice.to_string(),
         format!("{:.2}", figures.cost / base),
+        format!("{:.2}", sessions as f64 / figures.delivered.max(1) as f64),
     ]
 }
 
-fn once(bench: &Bench, step: &Step) -> Result<Figures, String> {
+/// The figures, and the sessions that the far side had for them.
+fn once(bench: &Bench, step: &Step) -> Result<(Figures, usize), String> {
     let workers = step.workers.map(|count| format!("delivery.workers = {count}\n{FEW}"));
     let settings = workers.unwrap_or_default() + "retry.site_first = \"1h\"\n";
     let running = bench.start(&Relay::Sendoff, &settings)?;
@@ -98,6 +102,7 @@ fn once(bench: &Bench, step: &Step) -> Result<Figures, String> {
     if !until(Duration::from_secs(60), || first.delivered() == first.len()) {
         return Err("growth: the first message for each destination is not there after a minute".to_owned());
     }
+    let sessions = || bench.street.counts(|_| true).iter().map(|count| count.ever).sum::<usize>();
     if step.rest > 0 {
         let batch = bench.street.post.batch(step.rest);
         let resting = Order::new(DOOR.into(), |n| format!("fred@busy{}.test", n % 20));
@@ -106,8 +111,9 @@ fn once(bench: &Bench, step: &Step) -> Result<Figures, String> {
         if accepted < step.rest {
             return Err(format!("growth: only {accepted} of {} messages were accepted in time", step.rest));
         }
-        let tries = || bench.street.counts(|_| true).iter().map(|count| count.ever).sum();
-        until_steady(Duration::from_secs(3), Duration::from_secs(30), tries);
+        until_steady(Duration::from_secs(3), Duration::from_secs(30), sessions);
     }
-    Ok(Load::steady_to(step.to).once(bench, &Relay::Sendoff, &running))
+    let before = sessions();
+    let figures = Load::steady_to(step.to).once(bench, &Relay::Sendoff, &running);
+    Ok((figures, sessions() - before))
 }
