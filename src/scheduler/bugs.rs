@@ -87,7 +87,7 @@ fn a_connection_too_many_does_not_stop_those_that_deliver() {
     let began = desk.now;
     fails(&mut desk, extra, 2, began, 60 * SECOND);
     assert!(desk.after(SECOND).is_empty(), "no further session for a while");
-    assert!(good.feed.0.len() >= 10, "the good session goes on: {}", good.feed.0.len());
+    assert!(good.feed.len() >= 10, "the good session goes on: {}", good.feed.len());
     let site = &desk.queue.sites[&good.id];
     assert_eq!((site.standing, site.failures), (Standing::Proven, 0));
     // When the good one is gone as well, the next failure is the site's.
@@ -113,7 +113,7 @@ fn a_full_address_does_not_stop_the_session_that_is_there() {
     desk.queue.report(Report::Blocked { destination, address: MX, silent: None }, desk.now);
     ticket.settle(Resting::WithSite);
     assert!(desk.after(SECOND).is_empty());
-    assert!(good.feed.0.len() >= 10, "it goes on: {}", good.feed.0.len());
+    assert!(good.feed.len() >= 10, "it goes on: {}", good.feed.len());
     assert!(!desk.queue.pressure.wants(MX), "it would end for the sake of its own destination");
     drop(holds);
 }

@@ -140,7 +140,7 @@ impl Queue {
         let at_work = self.ledger.destination(&site.destination);
         self.fill(id, at_work, now);
         let site = self.sites.get_mut(&id)?;
-        let oldest = site.oldest_fed();
+        let oldest = site.feed.oldest();
         let behind = oldest.is_some_and(|at| now.saturating_duration_since(at) >= Site::BEHIND);
         if oldest.is_none() || (at_work > 0 && !behind) {
             self.arm(id, now);
@@ -175,7 +175,7 @@ impl Queue {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             entry.state = State::Out;
             let ticket = Ticket::new(id, message, self.fresh.remove(&key), self.reports.clone());
-            site.feed(ticket, now);
+            site.feed.put(ticket, now);
             room -= 1;
         }
     }

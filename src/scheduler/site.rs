@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, unbounded};
-
-use crate::delivery::{DestinationId, Feed, Ticket};
+use crate::delivery::{DestinationId, Feed};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
 
@@ -35,10 +33,7 @@ pub(super) struct Site {
     turn_again: bool,
     /// Waiting for a time of their own.
     pub(super) waiting: BTreeSet<(Instant, QueueId)>,
-    feed_in: Sender<Ticket>,
     pub(super) feed: Feed,
-    /// When each ticket in the feed was put there; may be longer than the feed at the front.
-    fed_at: VecDeque<Instant>,
     /// Entries in all, wherever they are.
     pub(super) entries: usize,
     /// Since when it has had none.
@@ -123,7 +118,6 @@ impl Site {
     const LATELY: Duration = Duration::from_secs(30);
 
     pub(super) fn new(destination: Destination, widths: Widths) -> Site {
-        let (feed_in, feed_out) = unbounded();
         Site {
             destination,
             standing: Standing::New,
@@ -138,9 +132,7 @@ impl Site {
             again: VecDeque::new(),
             turn_again: false,
             waiting: BTreeSet::new(),
-            feed_in,
-            feed: Feed(feed_out),
-            fed_at: VecDeque::new(),
+            feed: Feed::default(),
             entries: 0,
             idle_since: None,
             in_turn: false,
@@ -158,7 +150,7 @@ impl Site {
 
     /// Messages in the feed, not yet taken by a session.
     pub(super) fn fed(&self) -> usize {
-        self.feed.0.len()
+        self.feed.len()
     }
 
     pub(super) fn push_fresh(&mut self, id: QueueId) {
@@ -177,9 +169,9 @@ impl Site {
     }
 
     /// The one time at which it is to be looked at again, if nothing is reported before.
-    pub(super) fn next_look(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
         let has_mail = self.ready() > 0 || self.fed() > 0;
-        let behind = self.oldest_fed().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
+        let behind = self.feed.oldest().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
         let looks = [
             self.waiting.first().map(|(at, _)| *at),
             self.rest_until.filter(|until| has_mail && *until > now),
@@ -195,23 +187,6 @@ impl Site {
     pub(super) fn remove_ready(&mut self, id: QueueId) {
         self.fresh.retain(|ready| *ready != id);
         self.again.retain(|ready| *ready != id);
-    }
-
-    /// Puts a ticket into the feed.
-    pub(super) fn feed(&mut self, ticket: Ticket, now: Instant) {
-        self.fed_at.push_back(now);
-        // The receiving end is ours as well, so the channel is never disconnected; a ticket that came back in the error
-        // would report itself.
-        let _ = self.feed_in.send(ticket);
-    }
-
-    /// How long the oldest message in the feed has been there.
-    pub(super) fn oldest_fed(&mut self) -> Option<Instant> {
-        let fed = self.fed();
-        while self.fed_at.len() > fed {
-            self.fed_at.pop_front();
-        }
-        self.fed_at.front().copied()
     }
 
     /// Whether it rests at `now`.
@@ -273,6 +248,12 @@ impl Site {
         }
         self.rest_until = self.rest_until.max(Some(now + failed.rest));
         true
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.feed.close();
     }
 }
 

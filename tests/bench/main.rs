@@ -6,7 +6,7 @@
 //!
 //! `BENCH=holes-200,idle-pool` (or arguments) chooses workloads, `BENCH_RELAYS=sendoff,postfix` relays, `BENCH_PEERS=1` lets
 //! peers take part in what is only for ours, `BENCH_EXTRA_RELAY='name=command'` adds a relay, `BENCH_SESSIONS=1000000` makes
-//! `sessions` that long, `BENCH_WORST=1` says when the slowest messages of a batch were due, `BENCH_SENDOFF` names another build of
+//! `sessions` that long, `BENCH_QUEUED=100000` makes the queue of `million` that long, `BENCH_WORST=1` says when the slowest messages of a batch were due, `BENCH_SENDOFF` names another build of
 //! Sendoff.
 
 #![allow(
@@ -32,18 +32,21 @@ use relay::Relay;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use street::Street;
-use work::{Bench, crowd, holes, pool, sessions};
+use work::{Bench, crowd, holes, pool, scale, sessions};
 
 /// A workload by its name, and whether the peers can be asked to take part in it.
 type Workload = (&'static str, fn(&Bench));
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 9] = [
     ("holes-200", holes::run),
     ("holes-10000-over-200-addresses", crowd::over_200_addresses),
     ("holes-10000-at-one-address", crowd::at_one_address),
     ("one-hole-10000", crowd::one_hole),
     ("sessions", sessions::run),
     ("idle-pool", pool::run),
+    ("million", scale::million),
+    ("drain", scale::drain),
+    ("large", scale::large),
 ];
 
 fn main() -> ExitCode {

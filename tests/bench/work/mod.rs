@@ -1,8 +1,10 @@
 //! The workloads: each is a story about hosts that misbehave, told in a table of what came of it.
 
 pub mod crowd;
+mod fill;
 pub mod holes;
 pub mod pool;
+pub mod scale;
 pub mod sessions;
 
 use crate::post::{Summary, quantile};
