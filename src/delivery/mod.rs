@@ -15,4 +15,4 @@ pub use feed::Feed;
 pub use job::{Arrival, DestinationId, Job, Report, Resting, Ticket, Visit};
 pub use pool::Pool;
 pub use settle::late;
-pub use workshop::{Workshop, announce};
+pub use workshop::{Workshop, announce, random};

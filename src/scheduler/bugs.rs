@@ -41,8 +41,9 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
         next: Unix(0),
         accepted,
     };
-    let queued = (1..1000).map(arrival).collect();
-    let (scheduler, thread) = Scheduler::start(ledger, terms, wires, Vec::new(), queued).unwrap();
+    let mut beginning = Scheduler::begin(ledger, terms, wires, Vec::new());
+    (1..1000).for_each(|n| beginning.arrive(arrival(n)));
+    let (scheduler, thread) = beginning.start().unwrap();
     let mut slots = Vec::new();
     for _ in 0..10 {
         let Job::Visit(visit) = work.recv_timeout(10 * SECOND).unwrap() else { panic!("a visit") };
@@ -240,9 +241,11 @@ fn a_clock_that_has_gone_back_delays_no_mail() {
         next,
         accepted: ahead,
     };
-    let queued = vec![arrival(1, rests.clone(), Unix(0)), arrival(2, waits, ahead)];
-    let known = vec![super::Known { destination: rests, failures: 1, until: ahead }];
-    let (scheduler, _) = Scheduler::start(Ledger::new(caps, freed_in), terms, wires, known, queued).unwrap();
+    let known = vec![super::Known { destination: rests.clone(), failures: 1, until: ahead }];
+    let mut beginning = Scheduler::begin(Ledger::new(caps, freed_in), terms, wires, known);
+    beginning.arrive(arrival(1, rests, Unix(0)));
+    beginning.arrive(arrival(2, waits, ahead));
+    let (scheduler, _) = beginning.start().unwrap();
     for _ in 0..2 {
         assert!(matches!(work.recv_timeout(10 * SECOND).unwrap(), Job::Visit(_)));
     }

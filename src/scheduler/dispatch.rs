@@ -77,8 +77,7 @@ impl Queue {
         {
             site.waiting.pop_first();
             if let Some(entry) = self.entries.get_mut(&(message, id)) {
-                entry.state = State::Ready;
-                site.push_again(message);
+                entry.state = State::Ready(site.push_again(message));
             }
         }
         // Whatever was in its way may be gone; if it is still there, the next attempt finds it.

@@ -1,9 +1,10 @@
 //! A destination as the scheduler sees it: its standing, its messages, its feed, its rest.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::queue::State;
 use crate::delivery::{DestinationId, Feed};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
@@ -26,10 +27,12 @@ pub(super) struct Site {
     pub(super) last_failure: Option<String>,
     /// When its last failure in a row was reported.
     failed_at: Option<Instant>,
-    /// Ready: accepted and never tried, and come back. They take turns, so that fresh mail is not stuck behind a
-    /// mountain of deferred mail.
-    fresh: VecDeque<QueueId>,
-    again: VecDeque<QueueId>,
+    /// Ready: accepted and never tried, in that order, and come back, in that order. They take turns, so that fresh mail is
+    /// not stuck behind a mountain of deferred mail. In trees, since what has expired is taken out of the middle.
+    fresh: BTreeSet<QueueId>,
+    again: BTreeMap<u64, QueueId>,
+    /// The place of the last one that has come back; the first is 1.
+    last_place: u64,
     turn_again: bool,
     /// Waiting for a time of their own.
     pub(super) waiting: BTreeSet<(Instant, QueueId)>,
@@ -47,6 +50,15 @@ pub(super) struct Site {
     pub(super) blocked_on: Option<Obstacle>,
     /// The addresses in whose lines it stands, once in each, though it may have been let go since.
     pub(super) lines: Vec<IpAddr>,
+}
+
+/// Where a message that is ready stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Among those that were never tried.
+    Fresh,
+    /// Among those that have come back.
+    Again(u64),
 }
 
 /// How many connections a destination may have that is not proven.
@@ -128,8 +140,9 @@ impl Site {
             good: None,
             last_failure: None,
             failed_at: None,
-            fresh: VecDeque::new(),
-            again: VecDeque::new(),
+            fresh: BTreeSet::new(),
+            again: BTreeMap::new(),
+            last_place: 0,
             turn_again: false,
             waiting: BTreeSet::new(),
             feed: Feed::default(),
@@ -153,19 +166,31 @@ impl Site {
         self.feed.len()
     }
 
-    pub(super) fn push_fresh(&mut self, id: QueueId) {
-        self.fresh.push_back(id);
+    /// A message that has never been tried becomes ready.
+    pub(super) fn push_fresh(&mut self, id: QueueId) -> Place {
+        self.fresh.insert(id);
+        Place::Fresh
     }
 
-    pub(super) fn push_again(&mut self, id: QueueId) {
-        self.again.push_back(id);
+    /// A message that has been tried, or was about to be, becomes ready: behind the others, since what is wrong with its
+    /// destination may be this message.
+    pub(super) fn push_again(&mut self, id: QueueId) -> Place {
+        self.last_place += 1;
+        self.again.insert(self.last_place, id);
+        Place::Again(self.last_place)
+    }
+
+    /// A message gets a time of its own.
+    pub(super) fn wait(&mut self, id: QueueId, at: Instant) -> State {
+        self.waiting.insert((at, id));
+        State::Waiting(at)
     }
 
     /// The next message that is ready: the two queues take turns.
     pub(super) fn pop_ready(&mut self) -> Option<QueueId> {
         let again_first = self.turn_again && !self.again.is_empty() || self.fresh.is_empty();
         self.turn_again = !again_first;
-        if again_first { self.again.pop_front() } else { self.fresh.pop_front() }
+        if again_first { self.again.pop_first().map(|(_, id)| id) } else { self.fresh.pop_first() }
     }
 
     /// The one time at which it is to be looked at again, if nothing is reported before.
@@ -183,10 +208,12 @@ impl Site {
         looks.into_iter().flatten().min()
     }
 
-    /// Takes a message out of the ready queues; rare, and so a search.
-    pub(super) fn remove_ready(&mut self, id: QueueId) {
-        self.fresh.retain(|ready| *ready != id);
-        self.again.retain(|ready| *ready != id);
+    /// Takes a message out of the ready queue in which it is.
+    pub(super) fn remove_ready(&mut self, id: QueueId, place: Place) {
+        match place {
+            Place::Fresh => drop(self.fresh.remove(&id)),
+            Place::Again(place) => drop(self.again.remove(&place)),
+        }
     }
 
     /// Whether it rests at `now`.
