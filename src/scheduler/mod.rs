@@ -7,6 +7,7 @@ mod beginning;
 #[cfg(test)]
 mod bugs;
 mod dispatch;
+mod growth;
 mod overdue;
 mod pace;
 mod queue;
