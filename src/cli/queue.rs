@@ -35,6 +35,9 @@ fn text(queue: &Queue) -> String {
         (_, None) => writeln!(out, "{messages} for {recipients}."),
         (_, Some(next)) => writeln!(out, "{messages} for {recipients}; the next page: --after {next}"),
     };
+    if let Some(low) = &queue.low {
+        let _ = writeln!(out, "New mail is answered 452: {low}.");
+    }
     out
 }
 

@@ -78,7 +78,8 @@ impl Answers {
         let sessions = self.sessions.view(clock::now());
         let now = clock::unix();
         let queue = page.into_iter().map(|message| self.message(message, now, &sessions, &mut why)).collect();
-        Ok(Answer::Queue(Queue { messages: totals.messages, recipients: totals.recipients, queue, next }))
+        let (messages, recipients, low) = (totals.messages, totals.recipients, self.spool.low());
+        Ok(Answer::Queue(Queue { messages, recipients, queue, next, low }))
     }
 
     fn message(

@@ -59,6 +59,9 @@ pub struct Queue {
     pub queue: Vec<QueuedMessage>,
     /// Where the next page starts (`after`); null on the last one.
     pub next: Option<String>,
+    /// The mark because of which new mail is refused at present; null when it is taken.
+    #[serde(default)]
+    pub low: Option<String>,
 }
 
 /// A queued message.

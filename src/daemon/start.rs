@@ -20,7 +20,7 @@ use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::scheduler::{Beginning, Known, Scheduler, Terms, Widths, Wires};
-use crate::spool::{DestinationRecord, Spool, SpoolError};
+use crate::spool::{DestinationRecord, Marks, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 
 /// Why the relay does not start.
@@ -225,7 +225,7 @@ impl Daemon {
             match self.wishes.recv_timeout(ROUND) {
                 Ok(Wish::Reload) => self.reload(),
                 Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => late(&self.shop),
+                Err(RecvTimeoutError::Timeout) => self.look_after(),
             }
             if self.scheduling.is_finished() {
                 return Err("the scheduler has ended; the log says why");
@@ -236,6 +236,13 @@ impl Daemon {
         }
         self.stop();
         Ok(())
+    }
+
+    /// What is looked after once a second.
+    fn look_after(&self) {
+        late(&self.shop);
+        // Whoever wants to send hears it at the door; here it is only noticed, and said once.
+        let _ = self.shop.spool.room(&Marks::of(&self.config.read()), 0, 0);
     }
 
     /// Takes the house down: first nothing comes in, then nothing new goes out, then what is in flight gets its grace,

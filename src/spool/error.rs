@@ -12,6 +12,8 @@ use crate::mail::QueueId;
 pub enum SpoolError {
     /// No space. The client is told 452 and keeps the message (RFC 5321, 4.2.3).
     Full,
+    /// A mark for room has been reached: no new mail, though what is here can still be written. The client is told 452.
+    Low(String),
     /// Not now, and it may pass by itself. The client is told 451 and keeps the message.
     Temporary(String),
     /// A settlement that could not be written yet: the spool keeps it in memory, with its claim, and tries again until it
@@ -73,6 +75,7 @@ impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpoolError::Full => f.write_str("the spool is full: no space on its disk"),
+            SpoolError::Low(text) => write!(f, "no room for more mail: {text}"),
             SpoolError::Temporary(text) | SpoolError::Io(text) => write!(f, "the spool: {text}"),
             SpoolError::Kept(text) => write!(f, "not on disk yet, and kept until it is: {text}"),
             SpoolError::Claimed(id) => write!(f, "{id} is being worked for this destination already"),

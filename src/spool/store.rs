@@ -18,6 +18,7 @@ use super::lock::Lock;
 use super::operation::Operation;
 use super::queue::Queue;
 use super::readers::Readers;
+use super::room::Room;
 use super::writer::{Counts, Writer};
 use super::{Accepted, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
 use crate::mail::{Destination, MemoryBudget, QueueId, QueueIds};
@@ -35,6 +36,7 @@ pub struct Spool {
     pub(super) claims: Arc<Claims>,
     pub(super) readers: Readers,
     pub(super) budget: Arc<MemoryBudget>,
+    pub(super) room: Room,
     ids: QueueIds,
     counts: Arc<Counts>,
     late: Receiver<Accepted>,
@@ -106,6 +108,7 @@ impl Spool {
             claims,
             readers,
             budget: MemoryBudget::new(usize::try_from(memory).unwrap_or(usize::MAX)),
+            room: Room::new(path),
             ids: QueueIds::above(last),
             counts,
             late,

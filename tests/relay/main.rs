@@ -28,6 +28,7 @@ mod process;
 mod regression;
 mod retries;
 mod settings;
+mod space;
 mod street;
 mod submission;
 mod tools;
