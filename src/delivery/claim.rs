@@ -28,8 +28,9 @@ pub(super) fn claim(
         }
         Err(error) => {
             log::error!("id={id} destination={destination}: cannot be taken from the spool now: {error}");
-            let wait = if matches!(error, SpoolError::Corrupt { .. }) { 60 * LATER } else { LATER };
-            ticket.settle(Resting::For(wait));
+            // What is in quarantine comes back with a restart, once a person has mended it.
+            let is_over = matches!(error, SpoolError::Corrupt { .. });
+            ticket.settle(if is_over { Resting::Gone } else { Resting::For(LATER) });
             None
         }
     }

@@ -80,7 +80,11 @@ impl fmt::Display for SpoolError {
             SpoolError::Kept(text) => write!(f, "not on disk yet, and kept until it is: {text}"),
             SpoolError::Claimed(id) => write!(f, "{id} is being worked for this destination already"),
             SpoolError::Corrupt { id: Some(id), text } => write!(f, "{id} cannot be read: {text}"),
-            SpoolError::Corrupt { id: None, text } => write!(f, "the spool cannot be read: {text}"),
+            SpoolError::Corrupt { id: None, text } => write!(
+                f,
+                "the spool is damaged, and has been left as it is: {text}. Copy its directory before anything else; then \
+                 `sqlite3 spool.db .recover` may give back what was in it"
+            ),
             SpoolError::Locked { by: Some(pid) } => {
                 write!(f, "the spool is in use by another sendoff, process {pid}")
             }

@@ -2,6 +2,7 @@
 
 use super::accepted::Message;
 use super::claims::Claim;
+use super::quarantine::Aside;
 use super::records::DestinationRecord;
 use super::ticket::Answer;
 use super::{SpoolError, Verdict};
@@ -29,6 +30,8 @@ pub(super) enum Operation {
         /// Who waits.
         answer: Answer<Result<(), SpoolError>>,
     },
+    /// Mark what cannot be read.
+    SetAside(Vec<Aside>),
     /// Keep the standing of destinations.
     Remember(Vec<DestinationRecord>),
     /// Whatever a test wants to happen in the writer's thread, to its connection.
