@@ -39,7 +39,7 @@ fn a_full_queue_refuses_new_mail_until_it_has_emptied() {
     let host = script.recover();
     host.wait_for(2, SOON);
     wait_empty(&house);
-    house.wait_log("there is room again");
+    house.wait_log("there is room again, and mail is taken");
     house.submit("a@sender.test", &to[3..], HELLO).unwrap();
     host.wait_for(3, SOON);
     assert!(house.queue()["low"].is_null());
@@ -63,7 +63,7 @@ fn on_a_full_disk_mail_leaves_and_bounces_are_kept() {
     wait_empty(&house);
     house.rewrite("spool.min_free", "\"1 MiB\"");
     house.hup();
-    house.wait_log("there is room again");
+    house.wait_log("there is room again, and mail is taken");
     house.submit("a@sender.test", &["c@x.test"], HELLO).unwrap();
     wait_until("the next message", SOON, || host.count() == 1);
 }
