@@ -79,7 +79,9 @@ impl Answers {
             reason: found.reason,
         });
         let page = self.spool.list(after, limit, to.as_ref()).map_err(trouble)?;
-        let next = if page.len() == limit { page.last().map(|last| last.id.to_string()) } else { None };
+        let recipients: usize = page.iter().map(|message| message.recipients.len()).sum();
+        let is_full = page.len() == limit || recipients >= Spool::PAGE_RECIPIENTS;
+        let next = page.last().filter(|_| is_full).map(|last| last.id.to_string());
         let keys = page.iter().flat_map(|message| {
             message.recipients.iter().map(|recipient| (message.id, recipient.destination.clone()))
         });

@@ -289,3 +289,41 @@ fn new_mail_does_not_stand_behind_what_came_due_while_we_were_away() {
     let fed: Vec<_> = std::iter::from_fn(|| visit.feed.take()).map(|ticket| ticket.take_back().0).collect();
     assert!(fed.iter().position(|id| *id == new).is_some_and(|place| place < 2), "{fed:?}");
 }
+
+/// Whoever had been forgotten kept its place in the line for an address that stayed silent, and the line grew for ever.
+#[test]
+fn the_line_for_an_address_keeps_nobody_who_is_gone() {
+    let mut desk = Desk::new();
+    let address = [192, 0, 2, 1].into();
+    for n in 0..50 {
+        desk.add(&format!("d{n}.example"));
+    }
+    let block = |desk: &mut Desk, visit: crate::delivery::Visit, gone: bool| {
+        let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+        drop(visit);
+        let silent = Some((60 * SECOND, "no banner".to_owned()));
+        desk.queue.report(Report::Blocked { destination, address, silent }, desk.now);
+        ticket.settle(if gone { Resting::Gone } else { Resting::WithSite });
+    };
+    let mut met = 0;
+    for _ in 0..1000 {
+        for visit in desk.after(SECOND) {
+            met += 1;
+            // Half of them have no mail any more, and are forgotten.
+            let gone = met % 2 == 0;
+            let id = visit.id;
+            block(&mut desk, visit, gone);
+            if gone {
+                desk.after(Duration::ZERO);
+                desk.queue.sites.remove(&id);
+            }
+        }
+    }
+    for _ in 0..10_000 {
+        for visit in desk.after(SECOND) {
+            block(&mut desk, visit, false);
+        }
+    }
+    let line = &desk.queue.waiting_for[&address].sites;
+    assert!(line.iter().all(|id| desk.queue.sites.contains_key(id)), "{} in the line", line.len());
+}

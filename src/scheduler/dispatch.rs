@@ -96,15 +96,15 @@ impl Queue {
         let later = line.may_probe(now);
         let mut first = None;
         if later.is_ok() {
-            for _ in 0..line.sites.len() {
-                line.sites.rotate_left(1);
-                let back = line.sites.back().and_then(|back| Some((*back, self.sites.get_mut(back)?)));
-                if let Some((back, site)) = back
-                    && site.blocked_on.take_if(|on| on.address == address).is_some()
-                {
-                    first = Some(back);
+            while let Some(next) = line.sites.pop_front() {
+                // Who has been forgotten, or let go otherwise, gives its place up, or the line would grow for ever.
+                let Some(site) = self.sites.get_mut(&next) else { continue };
+                if site.blocked_on.take_if(|on| on.address == address).is_some() {
+                    line.sites.push_back(next);
+                    first = Some(next);
                     break;
                 }
+                site.lines.retain(|line| *line != address);
             }
         }
         let later = later.err().or(line.probed_until).unwrap_or(now + Site::BEHIND);

@@ -14,7 +14,7 @@ use crossbeam_channel::Sender;
 use super::pace::Pace;
 use super::site::{Failed, Line, Obstacle, Place, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
-use crate::mail::{Destination, QueueId};
+use crate::mail::{Destination, QueueId, cut};
 use crate::net::{Freed, Ledger, Pressure, Standing};
 use crate::spool::Fresh;
 
@@ -210,7 +210,7 @@ impl Queue {
                     site.narrow_until = Some(now + Obstacle::LOST);
                     return self.turn(destination, now);
                 }
-                let silent = silent.map(|(wait, words)| (now + wait, words));
+                let silent = silent.map(|(wait, words)| (now + wait, cut(words)));
                 let full = silent.is_none();
                 site.blocked_on = Some(Obstacle { address, silent });
                 site.in_turn = false;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::growth::{Allowed, Growth};
 use super::queue::State;
 use crate::delivery::{DestinationId, Feed};
-use crate::mail::{Destination, QueueId};
+use crate::mail::{Destination, QueueId, cut};
 use crate::net::Standing;
 
 /// One destination. All of it is a function of what was reported and of `now`.
@@ -281,7 +281,7 @@ impl Site {
     /// when that one failed: then it only gets no further sessions for a while. A host that answers one connection too
     /// many with 421 is such a site.
     pub(super) fn failed(&mut self, now: Instant, failed: Failed, widths: Widths) -> bool {
-        self.last_failure = Some(failed.words);
+        self.last_failure = Some(cut(failed.words));
         self.window = widths.new;
         let lately = if failed.others > 0 { Site::LATELY } else { Duration::ZERO };
         if self.good.is_some_and(|(at, by)| by != failed.session && at + lately > failed.began) {

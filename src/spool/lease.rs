@@ -206,7 +206,7 @@ impl Lease {
 /// A letter to be stored with a settlement: always as a row, whatever its size. A file could fail before the settlement,
 /// and then what was delivered would be forgotten for the sake of a letter.
 fn letter(spool: &Arc<Spool>, new: NewMessage) -> Option<Message> {
-    let content = Content::octets(&spool.budget, new.octets);
+    let content = Content::octets(&spool.budget, new.octets, new.envelope.recipients.len());
     let message = Message::new(spool.next_id(), new.envelope, new.destinations, content);
     message.inspect_err(|error| log::error!("a letter of ours is not sent: {error}")).ok()
 }

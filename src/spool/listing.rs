@@ -14,7 +14,10 @@ use crate::time::{Phase, Unix};
 const PAGE: usize = 1000;
 
 impl Spool {
-    /// A page of the queue: at most `limit` messages (and 1,000), in the order of acceptance, after the id `after`, and if
+    /// A page ends with the message that fills it up to so many recipients.
+    pub const PAGE_RECIPIENTS: usize = 5000;
+
+    /// A page of the queue: at most `limit` messages (and 1,000, and [`Spool::PAGE_RECIPIENTS`]), in the order of acceptance, after the id `after`, and if
     /// asked only those for `destination`; none that is in quarantine. The next page begins after the last one; an empty page is the end.
     ///
     /// # Errors
@@ -103,7 +106,9 @@ fn page(
     let mut found = messages.query(params![after, destination])?;
     let mut listed = Vec::new();
     // The limit counts what can be read, or a page of unreadable rows would look like the end.
+    let mut taken = 0;
     while listed.len() < limit
+        && taken < Spool::PAGE_RECIPIENTS
         && let Some(row) = found.next()?
     {
         let mut message = match message(row) {
@@ -116,6 +121,7 @@ fn page(
         let found =
             recipients.query_map(params![rows::row(message.id), destination], |row| Ok(recipient(row)))?;
         message.recipients = readable(found, "a recipient")?;
+        taken += message.recipients.len();
         listed.push(message);
     }
     Ok(listed)
