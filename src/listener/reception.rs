@@ -11,7 +11,10 @@ use crate::delivery::{Arrival, announce};
 use crate::mail::{Envelope, QueueId};
 use crate::server::{self, Proof};
 use crate::smtp::{Mailbox, Refusal};
-use crate::spool::{Accepted, Draft, Marks, Spool, SpoolError};
+use crate::spool::{Accepted, Alarm, Draft, Marks, Spool, SpoolError};
+
+/// Every message meets the same disk: one line for all of them.
+static ALARM: Alarm = Alarm::new("mail cannot be taken", "mail is taken again");
 
 /// Takes mail into the spool.
 #[derive(Clone)]
@@ -96,6 +99,7 @@ impl server::Draft for Incoming {
         let hosts = envelope.recipients.iter().map(Mailbox::host);
         let destinations = hosts.map(|host| config.routes.destination(host)).collect();
         let accepted = draft.commit(envelope, destinations, limit).map_err(refusal)?;
+        ALARM.clear();
         Ok(Queued::announce(accepted, &reception))
     }
 }
@@ -104,7 +108,7 @@ impl server::Draft for Incoming {
 fn refusal(error: SpoolError) -> Refusal {
     // That a mark is reached has been said once.
     if !matches!(error, SpoolError::Low(_)) {
-        log::error!("mail cannot be taken: {error}");
+        ALARM.raise(&error);
     }
     match error {
         SpoolError::Full | SpoolError::Low(_) => {

@@ -1,5 +1,8 @@
 //! What the writer is asked to do. Each operation carries who waits for it.
 
+use crossbeam_channel::Sender;
+use rusqlite::Connection;
+
 use super::accepted::Message;
 use super::claims::Claim;
 use super::quarantine::Aside;
@@ -34,6 +37,10 @@ pub(super) enum Operation {
     SetAside(Vec<Aside>),
     /// Keep the standing of destinations.
     Remember(Vec<DestinationRecord>),
+    /// Close the connection to the database, until another comes; the sender is dropped when it is closed.
+    Close(Sender<()>),
+    /// The connection to go on with.
+    Open(Connection),
     /// Whatever a test wants to happen in the writer's thread, to its connection.
     #[cfg(test)]
     Test(Box<dyn Fn(&rusqlite::Connection) + Send>),
@@ -52,7 +59,7 @@ pub(super) struct Settlement {
     pub(super) at: Unix,
     pub(super) verdicts: Vec<(u32, Mailbox, Verdict)>,
     pub(super) letters: Letters,
-    /// Who waits; nobody any more when it could not be written at first.
+    /// Who waits, if anybody does: nobody any more when it could not be written at first.
     pub(super) answer: Option<Answer<Result<Letters, SpoolError>>>,
 }
 
@@ -75,6 +82,21 @@ impl Letters {
 }
 
 impl Operation {
+    /// Whether it can wait a moment for others to share its sync: nobody waits for it, and if it is forgotten a message is
+    /// only tried earlier.
+    pub(super) fn is_patient(&self) -> bool {
+        let later =
+            |verdict: &Verdict| matches!(verdict, Verdict::Deferred { .. } | Verdict::Postponed { .. });
+        match self {
+            Operation::Settle(settlement) => {
+                settlement.answer.is_none()
+                    && settlement.verdicts.iter().all(|(_, _, verdict)| later(verdict))
+            }
+            Operation::Remember(_) => true,
+            _ => false,
+        }
+    }
+
     /// About how much it writes.
     pub(super) fn octets(&self) -> u64 {
         let stored = |message: &Message| message.octets().map_or(0, |octets| octets.len() as u64);

@@ -19,9 +19,10 @@ use super::operation::Operation;
 use super::quarantine::{self, Aside, WHOLE};
 use super::queue::Queue;
 use super::readers::Readers;
+use super::renewal::Renewal;
 use super::room::Room;
 use super::writer::{Counts, Writer};
-use super::{Accepted, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
+use super::{Accepted, Alarm, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
 use crate::mail::{Destination, MemoryBudget, QueueId, QueueIds};
 use crate::time::{Deadline, clock};
 
@@ -35,7 +36,7 @@ pub struct Spool {
     pub(super) files: Arc<Files>,
     pub(super) queue: Arc<Queue>,
     pub(super) claims: Arc<Claims>,
-    pub(super) readers: Readers,
+    pub(super) readers: Arc<Readers>,
     pub(super) budget: Arc<MemoryBudget>,
     pub(super) room: Room,
     ids: QueueIds,
@@ -69,6 +70,7 @@ impl Spool {
     pub fn open(path: &Path, memory: u64) -> Result<Arc<Spool>, SpoolError> {
         let lock = Arc::new(Lock::take(path)?);
         schema::guard(path)?;
+        schema::make(path)?;
         let connection = schema::connect(path)?;
         schema::prepare(&connection)?;
         let files = Arc::new(Files::open(path)?);
@@ -77,7 +79,7 @@ impl Spool {
         synced.map_err(|e| SpoolError::io(&format!("syncing {}", path.display()), &e))?;
         files.sweep(&mut |id| is_file(&connection, id))?;
         let (last, totals) = count(&connection).map_err(|e| SpoolError::sql(&e))?;
-        let readers = Readers::open(path)?;
+        let readers = Arc::new(Readers::open(path)?);
         let checkpoints = schema::connect(path)?;
 
         let counts = Arc::new(Counts::default());
@@ -96,12 +98,26 @@ impl Spool {
             late: late_in,
             written: written_in,
             gate: Arc::clone(&gate),
+            alarm: Alarm::new("the spool cannot be written", "the spool is written again"),
             lock: Arc::clone(&lock),
         };
-        let checkpointer = Checkpointer { counts: Arc::clone(&counts), written, stop: stopped, gate };
+        let renewal = Renewal {
+            path: path.to_owned(),
+            queue: Arc::clone(&queue),
+            readers: Arc::clone(&readers),
+            stop: stopped.clone(),
+        };
+        let checkpointer = Checkpointer {
+            counts: Arc::clone(&counts),
+            written,
+            stop: stopped,
+            gate,
+            renewal,
+            alarm: Alarm::new("a checkpoint of the spool failed", "checkpoints of the spool work again"),
+        };
         let threads = Threads {
-            writer: Running::start("spool-writer", move || writer.run(&connection))?,
-            checkpointer: Running::start("spool-checkpoint", move || checkpointer.run(&checkpoints))?,
+            writer: Running::start("spool-writer", move || writer.run(connection))?,
+            checkpointer: Running::start("spool-checkpoint", move || checkpointer.run(checkpoints))?,
             stop: Some(stop),
         };
         Ok(Arc::new(Spool {

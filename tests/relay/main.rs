@@ -31,6 +31,8 @@ mod retries;
 mod scale;
 mod settings;
 mod space;
+#[path = "../torture/strace.rs"]
+mod strace;
 mod street;
 mod submission;
 mod tools;
