@@ -68,6 +68,12 @@ impl Config {
         ] {
             found.refuse_if(count == 0, &[key], || format!("{key} cannot be 0: nothing would ever pass"));
         }
+        let (queued, recipients) = (self.spool.max_queued, listen.max_recipients);
+        found.refuse_if(queued < recipients, &["spool.max_queued", "listen.max_recipients"], || {
+            format!(
+                "spool.max_queued ({queued}) must not be less than listen.max_recipients ({recipients}): such a message would never be taken"
+            )
+        });
         for (key, threads) in [("listen.clients", listen.clients), ("delivery.workers", delivery.workers)] {
             found.refuse_if(threads > MOST_THREADS, &[key], || {
                 format!("{key} is {threads} threads; at most {MOST_THREADS} can be meant")

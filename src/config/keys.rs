@@ -45,7 +45,13 @@ impl<'a> Reading<'a> {
         use value::{address, duration, duration_or_never, list, number, size};
         let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, routes } = config;
         self.key("", "hostname", hostname, value::domain);
-        keys!(self, spool: Spool { path = value::path, memory = size, });
+        keys!(self, spool: Spool {
+            path = value::path,
+            memory = size,
+            min_free = size,
+            min_free_files = number,
+            max_queued = number,
+        });
         keys!(self, listen: Listen {
             smtp = list(value::listen_address),
             relay_from = list(value::network),
@@ -221,6 +227,9 @@ mod tests {
             [spool]
             path = "here"
             memory = 1
+            min_free = 33
+            min_free_files = 34
+            max_queued = 35
             [listen]
             smtp = ["[::1]:2"]
             relay_from = ["10.0.0.0/8"]
@@ -279,7 +288,7 @@ mod tests {
         let s = Duration::from_secs;
         let expected = Config {
             hostname: Domain::parse("h.example").unwrap(),
-            spool: Spool { path: "here".into(), memory: 1 },
+            spool: Spool { path: "here".into(), memory: 1, min_free: 33, min_free_files: 34, max_queued: 35 },
             listen: Listen {
                 smtp: vec!["[::1]:2".parse().unwrap()],
                 relay_from: vec![Network::parse("10.0.0.0/8").unwrap()],

@@ -42,6 +42,12 @@ pub struct Spool {
     pub path: PathBuf,
     /// How many octets of just-accepted bodies stay in memory for their first attempt.
     pub memory: u64,
+    /// Octets that stay free on its file system: below that, new mail is refused.
+    pub min_free: u64,
+    /// Files that can still be made there: below that, new mail is refused.
+    pub min_free_files: u64,
+    /// The most recipients that are queued: beyond that, new mail is refused.
+    pub max_queued: usize,
 }
 
 /// `[listen]`: how mail comes in.
@@ -245,7 +251,13 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             hostname: own_name(),
-            spool: Spool { path: PathBuf::from("spool"), memory: 64 << 20 },
+            spool: Spool {
+                path: PathBuf::from("spool"),
+                memory: 64 << 20,
+                min_free: 100 << 20,
+                min_free_files: 1000,
+                max_queued: 2_000_000,
+            },
             listen: Listen {
                 smtp: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2525))],
                 relay_from: vec![

@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use parking_lot::RwLock;
 
 use super::protocol::{
-    Answer, Connections, Last, Queue, QueuedMessage, QueuedRecipient, Request, Seats, SessionRow,
+    Answer, Connections, Last, Quarantined, Queue, QueuedMessage, QueuedRecipient, Request, Seats, SessionRow,
 };
 use crate::config::Config;
 use crate::delivery::Arrival;
@@ -44,6 +44,8 @@ pub struct Answers {
 impl Answers {
     /// The most messages on one page.
     const PAGE: usize = 1000;
+    /// The most of what is in quarantine that is shown.
+    const QUARANTINE: usize = 100;
 
     /// Answers a question.
     pub fn answer(&self, request: &Request) -> Answer {
@@ -68,8 +70,18 @@ impl Answers {
         let to = to.map(hop).transpose()?;
         let limit = limit.clamp(1, Answers::PAGE);
         let totals = self.spool.totals().map_err(trouble)?;
+        let shown = if after.is_none() { Answers::QUARANTINE } else { 0 };
+        let (quarantined, quarantine) = self.spool.quarantine(shown).map_err(trouble)?;
+        let quarantine = quarantine.into_iter().map(|found| Quarantined {
+            id: found.id,
+            recipient: found.n,
+            at: found.at.0,
+            reason: found.reason,
+        });
         let page = self.spool.list(after, limit, to.as_ref()).map_err(trouble)?;
-        let next = if page.len() == limit { page.last().map(|last| last.id.to_string()) } else { None };
+        let recipients: usize = page.iter().map(|message| message.recipients.len()).sum();
+        let is_full = page.len() == limit || recipients >= Spool::PAGE_RECIPIENTS;
+        let next = page.last().filter(|_| is_full).map(|last| last.id.to_string());
         let keys = page.iter().flat_map(|message| {
             message.recipients.iter().map(|recipient| (message.id, recipient.destination.clone()))
         });
@@ -78,7 +90,9 @@ impl Answers {
         let sessions = self.sessions.view(clock::now());
         let now = clock::unix();
         let queue = page.into_iter().map(|message| self.message(message, now, &sessions, &mut why)).collect();
-        Ok(Answer::Queue(Queue { messages: totals.messages, recipients: totals.recipients, queue, next }))
+        let (messages, recipients, low) = (totals.messages, totals.recipients, self.spool.low());
+        let quarantine = quarantine.collect();
+        Ok(Answer::Queue(Queue { messages, recipients, queue, next, low, quarantined, quarantine }))
     }
 
     fn message(

@@ -59,6 +59,28 @@ pub struct Queue {
     pub queue: Vec<QueuedMessage>,
     /// Where the next page starts (`after`); null on the last one.
     pub next: Option<String>,
+    /// The mark because of which new mail is refused at present; null when it is taken.
+    #[serde(default)]
+    pub low: Option<String>,
+    /// How many messages, or recipients of them, cannot be read and are in quarantine. They are not among the others.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// The first hundred of these; on the first page only.
+    #[serde(default)]
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// What cannot be read, and is out of the way until a person has mended it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The queue id of the message.
+    pub id: String,
+    /// The place of the recipient in the envelope; null for the message as a whole.
+    pub recipient: Option<u32>,
+    /// Since when.
+    pub at: i64,
+    /// What is wrong.
+    pub reason: String,
 }
 
 /// A queued message.

@@ -11,7 +11,7 @@ use super::protocol::{Answer, Submitted};
 use crate::delivery::announce;
 use crate::mail::{BodyType, Envelope, Protocol, QueueId, Received};
 use crate::smtp::{Mailbox, ReversePath};
-use crate::spool::SpoolError;
+use crate::spool::{Marks, SpoolError};
 use crate::time::clock;
 
 type Refused = (u8, String);
@@ -37,6 +37,7 @@ impl Answers {
             return Err((exit::DATAERR, format!("the message has {size} octets; {most} are allowed")));
         }
         let trouble = |error: SpoolError| (exit::TEMPFAIL, error.to_string());
+        self.spool.room(&Marks::of(&config), size, envelope.recipients.len() as u64).map_err(trouble)?;
         let mut draft = self.spool.draft();
         let received = Received {
             helo: "localhost",

@@ -24,7 +24,8 @@ impl Daemon {
         for key in old.changes_that_need_a_restart(&config) {
             log::warn!("SIGHUP: {key} has changed; that takes effect at the next start");
         }
-        config.spool = old.spool.clone();
+        config.spool.path.clone_from(&old.spool.path);
+        config.spool.memory = old.spool.memory;
         config.listen.smtp = old.listen.smtp.clone();
         config.listen.clients = old.listen.clients;
         config.delivery.workers = old.delivery.workers;

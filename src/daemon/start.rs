@@ -19,8 +19,8 @@ use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
-use crate::scheduler::{Known, Scheduler, Terms, Widths, Wires};
-use crate::spool::{DestinationRecord, Spool, SpoolError};
+use crate::scheduler::{Beginning, Known, Scheduler, Terms, Widths, Wires};
+use crate::spool::{DestinationRecord, Marks, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 
 /// Why the relay does not start.
@@ -134,9 +134,6 @@ impl Daemon {
         let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
         let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
         let spool = Spool::open(&config.spool.path, config.spool.memory)?;
-        let (known, queued) = found(&spool, &config)?;
-        let totals = spool.totals()?;
-
         let workers = config.delivery.workers;
         let (freed_in, freed) = bounded(4 * workers + 64);
         let (jobs_in, jobs) = bounded(workers + 256);
@@ -145,6 +142,16 @@ impl Daemon {
         let ledger = Ledger::new(caps(&config), freed_in);
         let sessions = Sessions::new();
         let pressure = Arc::new(Pressure::default());
+        let wires = Wires {
+            arrivals: (arrivals_in.clone(), arrivals),
+            jobs: jobs_in,
+            reports: (reports_in.clone(), reports),
+            freed,
+            pressure: Arc::clone(&pressure),
+        };
+        let mut beginning = Scheduler::begin(Arc::clone(&ledger), terms(&config), wires, known(&spool)?);
+        take_up(&spool, &config, &mut beginning)?;
+        let totals = spool.totals()?;
         let servers = dns::servers(&config.dns);
         let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
         let shop = Arc::new(Workshop {
@@ -153,7 +160,7 @@ impl Daemon {
             sessions: Arc::clone(&sessions),
             config: Arc::clone(&shared),
             own: RwLock::new(Arc::new(own(&config, &listening))),
-            reports: reports_in.clone(),
+            reports: reports_in,
             arrivals: arrivals_in.clone(),
             pressure: Arc::clone(&pressure),
             addresses: Addresses::new(),
@@ -162,15 +169,7 @@ impl Daemon {
         });
         let watchdog = Watchdog::start(Arc::clone(&sessions), Arc::clone(&pressure), Arc::clone(&shared))?;
         let pool = Pool::start(workers, &shop, &jobs)?;
-        let wires = Wires {
-            arrivals: (arrivals_in.clone(), arrivals),
-            jobs: jobs_in,
-            reports: (reports_in, reports),
-            freed,
-            pressure,
-        };
-        let (scheduler, scheduling) =
-            Scheduler::start(Arc::clone(&ledger), terms(&config), wires, known, queued)?;
+        let (scheduler, scheduling) = beginning.start()?;
         let reception = Reception {
             spool: Arc::clone(&spool),
             config: Arc::clone(&shared),
@@ -226,7 +225,7 @@ impl Daemon {
             match self.wishes.recv_timeout(ROUND) {
                 Ok(Wish::Reload) => self.reload(),
                 Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => late(&self.shop),
+                Err(RecvTimeoutError::Timeout) => self.look_after(),
             }
             if self.scheduling.is_finished() {
                 return Err("the scheduler has ended; the log says why");
@@ -237,6 +236,13 @@ impl Daemon {
         }
         self.stop();
         Ok(())
+    }
+
+    /// What is looked after once a second.
+    fn look_after(&self) {
+        late(&self.shop);
+        // Whoever wants to send hears it at the door; here it is only noticed, and said once.
+        let _ = self.shop.spool.room(&Marks::of(&self.config.read()), 0, 0);
     }
 
     /// Takes the house down: first nothing comes in, then nothing new goes out, then what is in flight gets its grace,
@@ -268,13 +274,8 @@ impl Daemon {
     }
 }
 
-/// What the spool holds: standings, and every message for every destination.
-fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), SpoolError> {
-    let mut queued = Vec::new();
-    spool.take_up(&|host| config.routes.destination(host), &mut |entry| {
-        let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
-        queued.push(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
-    })?;
+/// What the spool knows of destinations.
+fn known(spool: &Spool) -> Result<Vec<Known>, SpoolError> {
     const LONG_OVER: Duration = Duration::from_secs(86_400);
     let now = clock::unix();
     // A rest that was over a day ago says nothing any more; the row would stay for ever.
@@ -286,7 +287,17 @@ fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), S
         failures: record.failures,
         until: record.until,
     });
-    Ok((known.collect(), queued))
+    Ok(known.collect())
+}
+
+/// Every message of the spool, for every destination of its.
+fn take_up(spool: &Spool, config: &Config, beginning: &mut Beginning) -> Result<(), SpoolError> {
+    let route = |host: &_| config.routes.destination(host);
+    let taken = spool.take_up(&route, &mut |entry| {
+        let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
+        beginning.arrive(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
+    });
+    taken.map(drop)
 }
 
 /// As many file descriptors as the system allows: each session, client and nameserver needs one.

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod claim;
+mod feed;
 mod job;
 mod letter;
 mod pool;
@@ -10,7 +11,8 @@ mod verdict;
 mod visit;
 mod workshop;
 
-pub use job::{Arrival, DestinationId, Feed, Job, Report, Resting, Ticket, Visit};
+pub use feed::Feed;
+pub use job::{Arrival, DestinationId, Job, Report, Resting, Ticket, Visit};
 pub use pool::Pool;
 pub use settle::late;
-pub use workshop::{Workshop, announce};
+pub use workshop::{Workshop, announce, random};

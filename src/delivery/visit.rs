@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempted, Attempter, Ended, Seat};
 use super::claim::claim;
-use super::job::{DestinationId, Feed, Report, Ticket, Visit};
+use super::feed::Feed;
+use super::job::{DestinationId, Report, Ticket, Visit};
 use super::settle::{Context, settle};
 use super::workshop::{Workshop, jitter};
 use crate::config::Config;

@@ -99,7 +99,7 @@ fn arrive(arrivals: &Sender<Arrival>, arrival: Arrival) {
 }
 
 /// Random bits: they spread retries and order hosts, and need no secrecy.
-pub(super) fn random() -> u64 {
+pub fn random() -> u64 {
     use ring::rand::SecureRandom;
     let mut bits = [0; 8];
     // A system without random numbers gets no spread, and its mail all the same.

@@ -16,6 +16,6 @@ pub use destination::Destination;
 pub use envelope::{BodyType, Envelope};
 pub use field::{ascii, field};
 pub use headers::Headers;
-pub use outcome::{Blame, Diagnostic, Failure, Outcome, Remote};
+pub use outcome::{Blame, Diagnostic, Failure, Outcome, Remote, cut};
 pub use queue_id::{QueueId, QueueIds};
 pub use trace::{Protocol, Received};

@@ -138,6 +138,16 @@ impl Outcome {
     }
 }
 
+/// The most octets of a failure's words that are kept. A hostile reply has up to 16 KiB, and a queue a million of them.
+const WORDS: usize = 1000;
+
+/// The words of a failure as they are kept, cut between characters.
+pub fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS));
+    text.shrink_to_fit();
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +169,11 @@ mod tests {
             failure.to_string(),
             "mx.example[192.0.2.1] said \"451 4.3.0 later\" (waiting for the banner); possible duplicate"
         );
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        assert_eq!(cut("\u{fc}".repeat(600)).len(), WORDS);
+        assert_eq!(cut(format!("a{}", "\u{fc}".repeat(600))).len(), WORDS - 1);
     }
 }

@@ -124,6 +124,7 @@ impl<R: Reception> Conversation<'_, R> {
             self.stay()?;
             match action {
                 Action::Say(response) => self.say(&response)?,
+                Action::Begin(octets) => self.begin(octets)?,
                 Action::Receive(transaction) => self.receive(*transaction)?,
                 Action::Close(response) => return Err(Ending::Said(response)),
             }
@@ -176,6 +177,17 @@ impl<R: Reception> Conversation<'_, R> {
             StreamError::Expired(expired) if expired.0 != Limit::Shutdown => Ending::Expired(expired),
             error => Ending::Lost(error),
         })
+    }
+
+    /// The reply to MAIL.
+    fn begin(&mut self, octets: u64) -> Result<(), Ending> {
+        match self.reception.room(octets) {
+            Ok(()) => self.say(&Response::reverse_path_ok()),
+            Err(refusal) => {
+                self.session.no_room();
+                self.say(&refusal.into())
+            }
+        }
     }
 
     /// From DATA to the reply to the final dot.

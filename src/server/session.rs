@@ -14,6 +14,9 @@ use super::{Policy, Proof, Response};
 pub enum Action {
     /// Say this, and hear the next command.
     Say(Response),
+    /// A transaction begins, for a message of so many octets as far as the client has said. Say that its reverse-path is fine,
+    /// or that there is no room, after [`Session::no_room`].
+    Begin(u64),
     /// The client wants to send data for this transaction. Say 354 and receive it, or say why not.
     Receive(Box<Transaction>),
     /// Say this, and close.
@@ -81,6 +84,8 @@ pub struct Session {
     greeting: Option<Greeting>,
     transaction: Option<Box<Transaction>>,
     errors: u32,
+    /// The last transaction was refused for want of room.
+    is_unwelcome: bool,
 }
 
 impl Session {
@@ -90,7 +95,7 @@ impl Session {
 
     /// A session under these rules.
     pub fn new(policy: Policy) -> Session {
-        Session { policy, greeting: None, transaction: None, errors: 0 }
+        Session { policy, greeting: None, transaction: None, errors: 0, is_unwelcome: false }
     }
 
     /// The rules.
@@ -136,6 +141,13 @@ impl Session {
     pub fn queued(&mut self, proof: &impl Proof) -> Response {
         self.errors = 0;
         Response::queued(proof)
+    }
+
+    /// The transaction that has just begun is over: there is no room for its message. What a pipelining client has sent with
+    /// it is no error of the client's.
+    pub fn no_room(&mut self) {
+        self.transaction = None;
+        self.is_unwelcome = true;
     }
 
     fn command(&mut self, command: Command) -> Action {
@@ -189,12 +201,13 @@ impl Session {
         }
         let body_type = if eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit };
         self.transaction = Some(Box::new(Transaction { reverse_path, body_type, recipients: Vec::new() }));
-        Action::Say(Response::reverse_path_ok())
+        self.is_unwelcome = false;
+        Action::Begin(size.unwrap_or(0))
     }
 
     fn rcpt(&mut self, forward_path: ForwardPath) -> Action {
         let Some(transaction) = &mut self.transaction else {
-            return self.error(MAIL_FIRST);
+            return self.mail_first();
         };
         // The postmaster too: we keep no mailboxes, so his mail would be relayed as any other.
         if !self.policy.may_relay {
@@ -216,13 +229,17 @@ impl Session {
 
     fn data(&mut self) -> Action {
         match self.transaction.take() {
-            None => self.error(MAIL_FIRST),
+            None => self.mail_first(),
             Some(transaction) if transaction.recipients.is_empty() => {
                 self.transaction = Some(transaction);
                 self.error(NO_RECIPIENTS)
             }
             Some(transaction) => Action::Receive(transaction),
         }
+    }
+
+    fn mail_first(&mut self) -> Action {
+        if self.is_unwelcome { Action::Say(MAIL_FIRST.into()) } else { self.error(MAIL_FIRST) }
     }
 
     fn error(&mut self, refusal: Refusal) -> Action {
@@ -235,158 +252,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::smtp::Domain;
-    use proptest::prelude::*;
-
-    fn policy() -> Policy {
-        let mut policy = Policy::of(&Config::default(), [127, 0, 0, 1].into());
-        policy.hostname = Domain::parse("relay.example").unwrap();
-        (policy.max_recipients, policy.max_message_size) = (2, 1000);
-        policy
-    }
-
-    fn said(response: &Response) -> String {
-        let mut out = Vec::new();
-        response.write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    /// What is said to one line, as its first word or two; `data` when data would be received, `...; close`.
-    fn hear(session: &mut Session, line: &str) -> String {
-        let start = |response: &Response| {
-            let said = said(response);
-            said.split([' ', '-']).take(2).collect::<Vec<_>>().join(" ")
-        };
-        match session.line(line.as_bytes()) {
-            Action::Say(response) => start(&response),
-            Action::Receive(_) => "data".into(),
-            Action::Close(response) => start(&response) + "; close",
-        }
-    }
-
-    fn dialogue(policy: Policy, lines: &[(&str, &str)]) {
-        let mut session = Session::new(policy);
-        for (n, (line, reply)) in lines.iter().enumerate() {
-            assert_eq!(hear(&mut session, line), *reply, "line {n}: {line}");
-        }
-    }
-
-    const HELLO: (&str, &str) = ("EHLO client", "250 relay.example\r\n250");
-    const MAIL: (&str, &str) = ("MAIL FROM:<a@b.c>", "250 2.1.0");
-    const RCPT: (&str, &str) = ("RCPT TO:<d@e.f>", "250 2.1.5");
-
-    #[test]
-    fn commands_in_order_lead_to_data() {
-        dialogue(policy(), &[HELLO, MAIL, RCPT, RCPT, ("DATA", "data"), MAIL, RCPT, ("DATA", "data")]);
-        dialogue(policy(), &[("HELO client", "250 relay.example\r\n"), MAIL, RCPT, ("DATA", "data")]);
-    }
-
-    #[test]
-    fn commands_out_of_order_are_told_so() {
-        dialogue(
-            policy(),
-            &[
-                ("MAIL FROM:<a@b.c>", "503 5.5.1"),
-                HELLO,
-                ("RCPT TO:<d@e.f>", "503 5.5.1"),
-                ("DATA", "503 5.5.1"),
-                MAIL,
-                ("MAIL FROM:<a@b.c>", "503 5.5.1"),
-                ("DATA", "554 5.5.1"),
-                RCPT,
-                ("DATA", "data"),
-                ("DATA", "503 5.5.1"),
-                MAIL,
-                ("RSET", "250 2.0.0"),
-                ("RCPT TO:<d@e.f>", "503 5.5.1"),
-                MAIL,
-                HELLO,
-                MAIL,
-            ],
-        );
-    }
-
-    #[test]
-    fn what_we_do_not_take_is_refused() {
-        dialogue(
-            policy(),
-            &[
-                HELLO,
-                ("MAIL FROM:<a@b.c> SIZE=1001", "552 5.3.4"),
-                ("MAIL FROM:<a@b.c> SIZE=1000", "250 2.1.0"),
-                RCPT,
-                ("RCPT TO:<Postmaster>", "250 2.1.5"),
-                ("RCPT TO:<d@e.f>", "452 4.5.3"),
-                ("VRFY d", "252 2.5.0"),
-                ("EXPN d", "502 5.5.1"),
-                ("STARTTLS", "502 5.5.1"),
-                ("AUTH PLAIN =", "502 5.5.1"),
-                ("HELP", "214 2.0.0"),
-                ("NOOP", "250 2.0.0"),
-                ("QUIT", "221 2.0.0; close"),
-            ],
-        );
-        dialogue(policy(), &[("BDAT 9 LAST", "502 5.5.1; close")]);
-        dialogue(policy(), &[("POST / HTTP/1.1", "421 4.7.0; close")]);
-    }
-
-    #[test]
-    fn a_stranger_may_not_relay_not_even_to_the_postmaster() {
-        let stranger = Policy { may_relay: false, ..policy() };
-        let denied = |line| (line, "550 5.7.1");
-        let lines = [denied("RCPT TO:<d@e.f>"), denied("RCPT TO:<postmaster>")];
-        dialogue(stranger, &[HELLO, MAIL, lines[0], lines[1], ("DATA", "554 5.5.1")]);
-    }
-
-    #[test]
-    fn the_postmaster_is_ours_and_the_envelope_keeps_its_order() {
-        let mut session = Session::new(policy());
-        for line in ["EHLO x", "MAIL FROM:<> BODY=8BITMIME", "RCPT TO:<postmaster>", "RCPT TO:<d@e.f>"] {
-            assert!(matches!(session.line(line.as_bytes()), Action::Say(_)));
-        }
-        let Action::Receive(transaction) = session.line(b"DATA") else { panic!("no data") };
-        let envelope = transaction.envelope(Unix(7));
-        let recipients: Vec<_> = envelope.recipients.iter().map(Mailbox::to_string).collect();
-        assert_eq!(recipients, ["postmaster@relay.example", "d@e.f"]);
-        assert_eq!((envelope.body_type, envelope.accepted), (BodyType::EightBitMime, Unix(7)));
-        assert_eq!(envelope.reverse_path, ReversePath::NULL);
-    }
-
-    #[test]
-    fn errors_end_a_session_bad_addresses_do_not() {
-        let mut session = Session::new(policy());
-        for _ in 1..Session::MOST_ERRORS {
-            assert_eq!(hear(&mut session, "XYZZY"), "500 5.5.2");
-        }
-        assert!(matches!(session.bare_lf(), Action::Close(_)));
-        let mut session = Session::new(policy());
-        [HELLO, MAIL, RCPT, RCPT]
-            .iter()
-            .for_each(|(line, reply)| assert_eq!(hear(&mut session, line), *reply));
-        for _ in 0..100 {
-            assert_eq!(hear(&mut session, "RCPT TO:<.@e.f>"), "501 5.1.3");
-            assert_eq!(hear(&mut session, "RCPT TO:<d@e.f>"), "452 4.5.3");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn data_is_only_received_for_somebody(order in prop::collection::vec(0usize..11, 0..80)) {
-            let lines: [&[u8]; 11] = [
-                b"EHLO a", b"HELO a", b"MAIL FROM:<>", b"MAIL FROM:<a@b.c> SIZE=2000", b"RCPT TO:<a@b.c>", b"DATA",
-                b"RSET", b"NOOP", b"AUTH", b"", b"\xff\0",
-            ];
-            let mut session = Session::new(policy());
-            for n in order {
-                match session.line(lines[n]) {
-                    Action::Receive(transaction) => prop_assert!((1..=2).contains(&transaction.recipients().len())),
-                    Action::Say(response) => prop_assert!((200..600).contains(&response.code())),
-                    Action::Close(response) => prop_assert_eq!(response.code(), 421),
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -14,8 +14,11 @@ use crate::time::{Phase, Unix};
 const PAGE: usize = 1000;
 
 impl Spool {
-    /// A page of the queue: at most `limit` messages (and 1,000), in the order of acceptance, after the id `after`, and if
-    /// asked only those for `destination`. The next page begins after the last one; an empty page is the end.
+    /// A page ends with the message that fills it up to so many recipients.
+    pub const PAGE_RECIPIENTS: usize = 5000;
+
+    /// A page of the queue: at most `limit` messages (and 1,000, and [`Spool::PAGE_RECIPIENTS`]), in the order of acceptance, after the id `after`, and if
+    /// asked only those for `destination`; none that is in quarantine. The next page begins after the last one; an empty page is the end.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be read. Single rows that cannot are skipped.
@@ -90,18 +93,22 @@ fn page(
     let snapshot = connection.unchecked_transaction()?;
     let mut messages = snapshot.prepare(
         "SELECT id, reverse_path, size, accepted, delay_notified FROM messages WHERE id > ?1 AND EXISTS
-         (SELECT 1 FROM recipients WHERE message = id AND (?2 IS NULL OR destination = ?2)) ORDER BY id",
+         (SELECT 1 FROM recipients AS r WHERE message = id AND (?2 IS NULL OR destination = ?2) AND NOT EXISTS
+          (SELECT 1 FROM quarantine AS q WHERE q.message = id AND q.n IN (-1, r.n))) ORDER BY id",
     )?;
     let select = format!(
-        "SELECT n, address, destination, attempts, next, {} FROM recipients
-         WHERE message = ?1 AND (?2 IS NULL OR destination = ?2) ORDER BY n",
+        "SELECT n, address, destination, attempts, next, {} FROM recipients AS r
+         WHERE message = ?1 AND (?2 IS NULL OR destination = ?2) AND NOT EXISTS
+         (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n)) ORDER BY n",
         rows::LAST
     );
     let mut recipients = snapshot.prepare(&select)?;
     let mut found = messages.query(params![after, destination])?;
     let mut listed = Vec::new();
     // The limit counts what can be read, or a page of unreadable rows would look like the end.
+    let mut taken = 0;
     while listed.len() < limit
+        && taken < Spool::PAGE_RECIPIENTS
         && let Some(row) = found.next()?
     {
         let mut message = match message(row) {
@@ -114,6 +121,7 @@ fn page(
         let found =
             recipients.query_map(params![rows::row(message.id), destination], |row| Ok(recipient(row)))?;
         message.recipients = readable(found, "a recipient")?;
+        taken += message.recipients.len();
         listed.push(message);
     }
     Ok(listed)

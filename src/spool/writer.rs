@@ -20,6 +20,7 @@ use super::claims::Claims;
 use super::files::Files;
 use super::lock::Lock;
 use super::operation::{Letters, Operation};
+use super::quarantine::{self, Aside, WHOLE};
 use super::queue::Queue;
 use super::statements::{Effects, Statements};
 use super::ticket::Answer;
@@ -317,6 +318,11 @@ impl Running<'_, '_> {
                 }
                 _ => {}
             }
+        }
+        for Aside { message, n, reason } in &effects.aside {
+            let of = if *n == WHOLE { String::new() } else { format!("recipient {n} of ") };
+            let name = quarantine::name(*message);
+            log::error!("{of}{name} is put into quarantine, where delivery passes it by: {reason}");
         }
         effects.unlink.into_iter().for_each(|id| self.writer.files.remove(id));
         // Full means that it knows already.

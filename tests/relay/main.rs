@@ -25,9 +25,12 @@ mod operator;
 mod peer;
 mod peers;
 mod process;
+mod quarantine;
 mod regression;
 mod retries;
+mod scale;
 mod settings;
+mod space;
 #[path = "../torture/strace.rs"]
 mod strace;
 mod street;

@@ -11,7 +11,7 @@ fn a_small_message_comes_back_from_memory_and_from_disk() {
     let id = accepted.id();
     let entries = accepted.entries();
     assert_eq!(entries.iter().map(|(to, _)| to.to_string()).collect::<Vec<_>>(), ["x.example", "y.example"]);
-    assert_eq!(spool.budget.used(), 7);
+    assert_eq!(spool.budget.used(), 7 + (3 << 10));
     for (destination, fresh) in entries {
         assert!(fresh.is_some());
         for fresh in [fresh, None] {
@@ -150,7 +150,7 @@ fn a_message_whose_client_gave_up_in_the_middle_is_removed_again() {
         spool.next_id(),
         envelope(&["a@x.example"]),
         vec![to("x.example")],
-        accepted::Content::octets(&spool.budget, b"x".to_vec()),
+        accepted::Content::octets(&spool.budget, b"x".to_vec(), 1),
     );
     let ticket = std::sync::Arc::new(parking_lot::Mutex::new(Some(ticket)));
     let hold = hold(&spool);
@@ -168,4 +168,17 @@ impl Spool {
     pub(super) fn commits(&self) -> u64 {
         self.counts().commits.load(Ordering::Relaxed)
     }
+}
+
+/// A page was bounded in messages only, and each may have a thousand recipients.
+#[test]
+fn a_page_is_bounded_in_recipients_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let many: Vec<_> = (0..1000).map(|n| format!("r{n}@x.example")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let ids: Vec<_> = (0..7).map(|_| accept(&spool, &many, b"x")).collect();
+    let page = |after| spool.list(after, 1000, None).unwrap().iter().map(|m| m.id).collect::<Vec<_>>();
+    assert_eq!(page(None), ids[..5]);
+    assert_eq!(page(Some(ids[4])), ids[5..]);
 }

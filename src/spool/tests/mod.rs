@@ -11,9 +11,11 @@ use crate::time::{Deadline, Phase, Unix, clock};
 
 mod accept;
 mod measure;
+mod quarantine;
 mod settle;
 mod start;
 mod trouble;
+mod versions;
 
 /// Longer than any wait of a test that passes.
 const LIMIT: Duration = Duration::from_secs(30);
