@@ -11,8 +11,8 @@ use crate::time::{Unix, clock};
 
 /// How long a message rests that cannot be taken from the spool.
 const LATER: Duration = Duration::from_secs(60);
-/// How long one rests whose last attempt is not written down yet: the disk has trouble, and may have none in a moment.
-const UNWRITTEN: Duration = Duration::from_secs(3);
+/// How long one rests whose last settlement is being written: a moment, unless the disk has trouble.
+const UNWRITTEN: Duration = Duration::from_secs(1);
 
 /// Every message meets the same disk: one line for all of them.
 static ALARM: Alarm = Alarm::new("mail cannot be taken from the spool", "mail is taken from the spool again");
