@@ -127,6 +127,7 @@ impl Writer {
             for operation in taken.operations {
                 match operation {
                     Operation::Open(open) => connection = Some(open),
+                    operation if connection.is_some() => memory.rest.push(operation),
                     operation => memory.fail(operation, &error),
                 }
             }
@@ -144,6 +145,8 @@ impl Writer {
 struct Memory {
     /// What must not be forgotten, and could not be written.
     kept: Vec<Operation>,
+    /// What came together with the connection to go on with.
+    rest: Vec<Operation>,
     /// The log has what a failed commit has left there.
     doubt: bool,
     /// The body files that it names.
@@ -162,6 +165,8 @@ impl Running<'_, '_> {
     fn run(mut self) -> Option<Sender<()>> {
         let (mut wait, mut retry) = (RETRY.0, clock::now());
         let mut asked = None;
+        let rest = std::mem::take(&mut self.memory.rest);
+        self.group(rest);
         loop {
             let had_left = self.has_left();
             let end = if had_left { retry } else { clock::now() + IDLE };
