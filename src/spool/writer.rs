@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use super::claims::Claims;
 use super::files::Files;
 use super::lock::Lock;
-use super::operation::{Letters, Operation};
+use super::operation::{Accept, Letters, Operation};
 use super::queue::Queue;
 use super::statements::{Effects, Statements};
 use super::ticket::Answer;
@@ -348,8 +348,10 @@ impl Memory {
     /// It is not on disk, and nothing of it is.
     fn fail(&mut self, operation: Operation, error: &SpoolError) {
         match operation {
-            Operation::Accept(accept) => {
-                let _ = accept.answer.give(Err(error.clone()));
+            Operation::Accept(Accept { message, answer }) => {
+                // Whoever is told finds nothing left of it, its body file neither.
+                drop(message);
+                let _ = answer.give(Err(error.clone()));
             }
             Operation::Settle(mut settlement) => {
                 if let Some(answer) = settlement.answer.take() {
