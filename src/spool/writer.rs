@@ -19,7 +19,7 @@ use rusqlite::Connection;
 use super::claims::Claims;
 use super::files::Files;
 use super::lock::Lock;
-use super::operation::{Letters, Operation};
+use super::operation::{Accept, Letters, Operation};
 use super::quarantine::{self, Aside, WHOLE};
 use super::queue::Queue;
 use super::statements::{Effects, Statements};
@@ -128,6 +128,7 @@ impl Writer {
             for operation in taken.operations {
                 match operation {
                     Operation::Open(open) => connection = Some(open),
+                    operation if connection.is_some() => memory.rest.push(operation),
                     operation => memory.fail(operation, &error),
                 }
             }
@@ -145,6 +146,8 @@ impl Writer {
 struct Memory {
     /// What must not be forgotten, and could not be written.
     kept: Vec<Operation>,
+    /// What came together with the connection to go on with.
+    rest: Vec<Operation>,
     /// The log has what a failed commit has left there.
     doubt: bool,
     /// The body files that it names.
@@ -163,6 +166,8 @@ impl Running<'_, '_> {
     fn run(mut self) -> Option<Sender<()>> {
         let (mut wait, mut retry) = (RETRY.0, clock::now());
         let mut asked = None;
+        let rest = std::mem::take(&mut self.memory.rest);
+        self.group(rest);
         loop {
             let had_left = self.has_left();
             let end = if had_left { retry } else { clock::now() + IDLE };
@@ -349,8 +354,10 @@ impl Memory {
     /// It is not on disk, and nothing of it is.
     fn fail(&mut self, operation: Operation, error: &SpoolError) {
         match operation {
-            Operation::Accept(accept) => {
-                let _ = accept.answer.give(Err(error.clone()));
+            Operation::Accept(Accept { message, answer }) => {
+                // Whoever is told finds nothing left of it, its body file neither.
+                drop(message);
+                let _ = answer.give(Err(error.clone()));
             }
             Operation::Settle(mut settlement) => {
                 if let Some(answer) = settlement.answer.take() {
