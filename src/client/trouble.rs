@@ -15,6 +15,19 @@ pub struct Trouble {
     pub failure: Failure,
     /// It was not the site's doing, we are shutting down: no standing falls, no attempt counts.
     pub ours: bool,
+    /// Whether the host may be spoken to in the clear instead.
+    pub fall_back: FallBack,
+}
+
+/// What follows when a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallBack {
+    /// Nothing: it was no handshake, or TLS is required.
+    Never,
+    /// A new connection to the same address, in the clear, at once.
+    Now,
+    /// The host failed, by its silence; the next try is in the clear.
+    Later,
 }
 
 /// Bad connection (RFC 3463, 3.5): lost, or silent past its limit.
@@ -27,7 +40,7 @@ const SHORTAGE: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
 const NO_PROTOCOL: EnhancedStatus = EnhancedStatus::new(4, 5, 0);
 
 impl Trouble {
-    fn local(phase: Phase, remote: &Remote, status: EnhancedStatus, words: String) -> Trouble {
+    pub(super) fn local(phase: Phase, remote: &Remote, status: EnhancedStatus, words: String) -> Trouble {
         let failure = Failure {
             blame: Blame::Site,
             phase,
@@ -36,7 +49,7 @@ impl Trouble {
             remote: Some(remote.clone()),
             duplicate: phase == Phase::FinalDot,
         };
-        Trouble { failure, ours: false }
+        Trouble { failure, ours: false, fall_back: FallBack::Never }
     }
 
     /// A stream that ended.
@@ -86,7 +99,7 @@ impl Trouble {
             remote: Some(remote.clone()),
             duplicate: false,
         };
-        Trouble { failure, ours: false }
+        Trouble { failure, ours: false, fall_back: FallBack::Never }
     }
 }
 

@@ -7,7 +7,7 @@ use super::operation::{Operation, Settlement};
 use super::records::DestinationRecord;
 use super::rows;
 use super::{SpoolError, Verdict};
-use crate::mail::{Failure, QueueId};
+use crate::mail::QueueId;
 
 /// How many attempts of a message are kept.
 const HISTORY: i64 = 50;
@@ -163,7 +163,7 @@ impl<'c> Statements<'c> {
         let message = rows::row(id);
         for (n, _, verdict) in &settlement.verdicts {
             match verdict {
-                Verdict::Delivered | Verdict::Failed { .. } => {
+                Verdict::Delivered(_) | Verdict::Failed { .. } => {
                     effects.recipients -= self.recipient_gone.execute(params![message, n])? as i64;
                 }
                 Verdict::Deferred { failure, next } => {
@@ -201,7 +201,7 @@ impl<'c> Statements<'c> {
                 word,
                 failure.map(|failure| failure.phase.word()),
                 failure.map(|failure| failure.status.to_string()),
-                failure.map(|failure| rows::cut(Failure::to_string(failure))),
+                verdict.words().map(rows::cut),
             ])?;
         }
         self.trim.execute([message, HISTORY]).map(drop)
