@@ -121,7 +121,7 @@ fn a_settlement_nobody_waits_for_holds_its_claim_until_it_is_on_disk() {
     let spool = open(dir.path());
     let id = accept(&spool, &["a@x.example"], b"x");
     let held = hold(&spool);
-    lease(&spool, id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], LIMIT).unwrap();
+    lease(&spool, id, "x.example").settle_soon(vec![(0, Verdict::Delivered(None))], LIMIT).unwrap();
     assert_eq!(spool.claim(id, &to("x.example"), None).err(), Some(SpoolError::Claimed(id)));
     drop(held);
     wait_until("it is on disk", || spool.totals().unwrap() == Totals::default());
@@ -157,7 +157,7 @@ fn while_the_writer_is_behind_a_settlement_waits_for_it() {
     let mut late = 0;
     for id in &all {
         let settled =
-            lease(&spool, *id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], Duration::ZERO);
+            lease(&spool, *id, "x.example").settle_soon(vec![(0, Verdict::Delivered(None))], Duration::ZERO);
         late += usize::from(matches!(settled, Err(SpoolError::Kept(_))));
     }
     assert_eq!(late, 300 - 256);
