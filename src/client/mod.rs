@@ -6,6 +6,8 @@
 mod authentication;
 mod conversation;
 mod greeting;
+#[cfg(test)]
+mod handshakes;
 mod security;
 mod transaction;
 mod trouble;

@@ -30,5 +30,7 @@ mod retries;
 mod settings;
 mod street;
 mod submission;
+mod tls;
+mod tls_peers;
 mod tools;
 mod wait;
