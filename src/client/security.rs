@@ -144,8 +144,9 @@ fn no_handshake(talk: &mut Conversation, security: &Security, hop: &Hop, error: 
     };
     trouble.fall_back = match error {
         _ if security.insists() => FallBack::Never,
-        SecureError::Stream(StreamError::Expired(Expired(Limit::Shutdown))) => FallBack::Never,
-        SecureError::Stream(StreamError::Expired(_)) => FallBack::Later,
+        SecureError::Stream(StreamError::Expired(Expired(Limit::Phase | Limit::Session))) => FallBack::Later,
+        // Our own impatience is no silence of the host's: it has its full time when it is tried again.
+        SecureError::Stream(StreamError::Expired(_)) => FallBack::Never,
         _ => FallBack::Now,
     };
     if trouble.fall_back != FallBack::Never {

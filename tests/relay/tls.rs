@@ -18,6 +18,10 @@ fn host(house: &House, domain: &str, tls: Arc<ServerConfig>, trick: Trick) -> Se
     host
 }
 
+fn host_at(house: &House, domain: &str, tls: Arc<ServerConfig>) -> SecureHost {
+    host(house, domain, tls, Trick::None)
+}
+
 #[track_caller]
 fn submit(house: &House, to: &str) {
     house.submit("a@sender.test", &[to], HELLO).unwrap();
@@ -195,6 +199,10 @@ fn a_certificate_must_be_good_and_for_the_name_where_it_is_verified() {
         host.wait_for(n);
         quiet(&house);
     }
+    // A worker's stack is small; the path to an authority may be long.
+    let deep = host_at(&house, "deep.test", authority.deep("mx.deep.test"));
+    submit(&house, "b@deep.test");
+    deep.wait_for(1);
     let line = house.wait_log("outcome=delivered");
     assert!(line.contains("trusted=yes reason=\"certificate of mx.good.test\""), "{line}");
 }

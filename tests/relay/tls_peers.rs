@@ -5,7 +5,8 @@ use crate::house::House;
 use crate::look::{wait_empty, wait_last};
 use crate::peer::Authority;
 use crate::street::Street;
-use crate::tools::{FarSide, python_with, run, tool};
+use crate::tools::{FarSide, python_with, tool};
+use crate::wait::{SOON, wait_until};
 use std::fs::Permissions;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -212,4 +213,92 @@ fn credentials_that_others_can_read_are_refused_at_the_start() {
         assert!(said.contains("chmod 600") && !said.contains("sesame"), "{command}: {said}");
         assert_eq!(output.status.code(), Some(78), "{command}");
     }
+}
+
+/// Postfix as a smart host, with its own TLS.
+fn postfix(addr: SocketAddr, authority: &Authority, dir: &Path) -> Option<Postfix> {
+    let program = tool("postfix")?;
+    if !rustix::process::geteuid().is_root() {
+        crate::tools::skipped("postfix as root");
+        return None;
+    }
+    let (certificate, key) = authority.files(dir, &addr.ip().to_string());
+    for directory in ["config", "queue", "data"] {
+        std::fs::create_dir(dir.join(directory)).unwrap();
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let user = passwd.lines().find_map(|line| line.strip_prefix("postfix:x:")).unwrap();
+    let uid = user.split(':').next().unwrap().parse().unwrap();
+    // Its programs run as their own user, and must find their way.
+    std::fs::set_permissions(dir, Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::chown(dir.join("data"), Some(uid), None).unwrap();
+    let place = dir.display();
+    let main = format!(
+        "compatibility_level = 3.6\nqueue_directory = {place}/queue\ndata_directory = {place}/data\n\
+         maillog_file = {place}/log\nmaillog_file_prefixes = {place}\nmyhostname = smart.test\nmydestination =\n\
+         inet_interfaces = 127.0.0.1\ninet_protocols = ipv4\nalias_maps =\nalias_database =\n\
+         default_transport = discard\nmynetworks = 127.0.0.0/8\nsmtpd_tls_security_level = encrypt\n\
+         smtpd_tls_loglevel = 1\nsmtpd_tls_cert_file = {}\nsmtpd_tls_key_file = {}\n",
+        certificate.display(),
+        key.display(),
+    );
+    let inet = format!("{addr} inet n - n - - smtpd\n");
+    let services = [
+        "cleanup unix n - n - 0 cleanup",
+        "qmgr unix n - n 300 1 qmgr",
+        "tlsmgr unix - - n 1000? 1 tlsmgr",
+        "rewrite unix - - n - - trivial-rewrite",
+        "bounce unix - - n - 0 bounce",
+        "defer unix - - n - 0 bounce",
+        "discard unix - - n - - discard",
+        "retry unix - - n - - error",
+        "anvil unix - - n - 1 anvil",
+        "proxymap unix - - n - - proxymap",
+        "postlog unix-dgram n - n - 1 postlogd",
+    ];
+    std::fs::write(dir.join("config/main.cf"), main).unwrap();
+    std::fs::write(dir.join("config/master.cf"), inet + &services.join("\n") + "\n").unwrap();
+    let config = dir.join("config");
+    let mut command = Command::new(&program);
+    command.arg("-c").arg(&config).arg("start-fg");
+    // What is started is only its script; the rest goes on without it, until it is stopped.
+    let running = Postfix { program, config };
+    FarSide::start(addr, &mut command);
+    Some(running)
+}
+
+/// A running Postfix, which is stopped as its operator would.
+struct Postfix {
+    program: PathBuf,
+    config: PathBuf,
+}
+
+impl Drop for Postfix {
+    fn drop(&mut self) {
+        // A test that has failed says why by itself.
+        let _ = Command::new(&self.program).arg("-c").arg(&self.config).arg("stop").output();
+    }
+}
+
+#[test]
+fn postfix_takes_our_mail_under_tls() {
+    let (house, authority) = (House::new().set("delivery.messages_per_connection", 1), Authority::new());
+    let dir = tempfile::tempdir().unwrap();
+    let addr = house.addr();
+    let Some(_postfix) = postfix(addr, &authority, dir.path()) else { return };
+    let roots = authority.roots(house.path());
+    let house = house.route("x.test", format!("smtp://{addr}")).set("tls.outbound", "verify");
+    let house = house.set("tls.roots", roots.display()).start();
+    let log = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();
+    for n in 1..=2 {
+        submit(&house, "b@x.test");
+        wait_until("the mail in Postfix's log", SOON, || {
+            let sent = log().matches("status=sent").count() == n;
+            sent.then_some(()).ok_or_else(|| format!("{}\n{}", log(), house.log()))
+        });
+        wait_empty(&house);
+    }
+    let line = house.wait_log("outcome=delivered");
+    assert!(line.contains("trusted=yes") && line.contains("tls=TLSv1.3"), "{line}");
+    assert!(log().contains("TLS connection established from"), "{}", log());
 }

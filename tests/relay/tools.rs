@@ -44,7 +44,8 @@ pub fn python_with(module: &str) -> Option<PathBuf> {
     Some(python)
 }
 
-fn skipped(name: &str) {
+/// Says loudly that something is missing.
+pub fn skipped(name: &str) {
     let other = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = other.map_or(name, |(_, package)| *package);
     // Not `eprintln!`, which the test runner keeps to itself when the test passes.

@@ -5,7 +5,7 @@ use super::door::{Counts, Door, End, Guest, Peer};
 use crate::wait::{SOON, pause, wait_until};
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -41,6 +41,23 @@ impl Authority {
         self.sign(CertificateParams::new(vec![name.to_string()]).unwrap())
     }
 
+    /// A certificate for this name, four others below our own.
+    pub fn deep(&self, name: &str) -> Arc<ServerConfig> {
+        let mut chain: Vec<CertifiedIssuer<'static, KeyPair>> = Vec::new();
+        for depth in 0..4 {
+            let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, format!("{name}, {depth} below"));
+            let above = chain.last().unwrap_or(&self.0);
+            chain.push(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), above).unwrap());
+        }
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_string()]).unwrap();
+        let last = params.signed_by(&key, chain.last().unwrap()).unwrap();
+        let above = chain.iter().rev().map(|issuer| issuer.der().clone());
+        config([last.der().clone()].into_iter().chain(above).collect(), &key)
+    }
+
     /// One that has expired.
     pub fn expired(&self, name: &str) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
@@ -64,7 +81,7 @@ impl Authority {
     fn sign(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.0).unwrap();
-        config(certificate.der().clone(), &key)
+        config(vec![certificate.der().clone()], &key)
     }
 }
 
@@ -72,15 +89,15 @@ impl Authority {
 pub fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().self_signed(&key).unwrap();
-    config(certificate.der().clone(), &key)
+    config(vec![certificate.der().clone()], &key)
 }
 
-fn config(certificate: rustls::pki_types::CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+fn config(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder.with_protocol_versions(rustls::ALL_VERSIONS).unwrap().with_no_client_auth();
     let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    Arc::new(builder.with_single_cert(vec![certificate], secret).unwrap())
+    Arc::new(builder.with_single_cert(chain, secret).unwrap())
 }
 
 /// Where TLS begins.
