@@ -17,10 +17,10 @@ use super::greeting::{Hop, Manner};
 use super::trouble::{FallBack, Trouble};
 use crate::config::TlsMode;
 use crate::mail::Channel;
-use crate::net::{SecureError, StreamError};
+use crate::net::SecureError;
 use crate::sasl::Credential;
 use crate::smtp::{EnhancedStatus, Extensions};
-use crate::time::{Expired, Limit, Phase, clock};
+use crate::time::{Phase, clock};
 use crate::tls::{Outbound, agreed, words};
 
 /// Security features not supported (RFC 3463, 3.8).
@@ -87,8 +87,11 @@ pub(super) fn starttls(
         };
     }
     talk.enter(Phase::Starttls, manner.timeouts.starttls);
-    talk.say("STARTTLS\r\n")?;
-    let reply = talk.hear()?;
+    let reply = talk.say("STARTTLS\r\n").and_then(|()| talk.hear());
+    let reply = reply.map_err(|trouble| {
+        let why = trouble.failure.diagnostic.to_string();
+        came_to_nothing(talk, security, hop, trouble, &why)
+    })?;
     if reply.code() != 220 {
         talk.decided(Channel::Clear(format!("refused: {reply}")));
         if !security.insists() {
@@ -119,38 +122,46 @@ pub(super) fn secure(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Res
     Ok(())
 }
 
-/// A handshake that came to nothing. Where nobody insists on TLS, that is remembered of the address.
+/// A handshake that failed.
 fn no_handshake(talk: &mut Conversation, security: &Security, hop: &Hop, error: &SecureError) -> Trouble {
-    let why = match error {
-        SecureError::Tls(error) => words(error),
-        other => other.to_string(),
-    };
-    talk.decided(Channel::Clear(format!("the handshake failed: {why}")));
-    let mut trouble = match error {
+    let (phase, remote) = (Phase::Starttls, talk.remote.clone());
+    let (trouble, why) = match error {
         SecureError::Injected => {
             let words = "sent plain text behind its 220 to STARTTLS, and gets no mail";
-            return talk.failed(Phase::Starttls, FAILED, words.to_owned());
+            (talk.failed(phase, FAILED, words.to_owned()), error.to_string())
         }
-        // It says which limit fired, and that is what counts.
-        SecureError::Stream(error @ StreamError::Expired(_)) => {
-            Trouble::stream(Phase::Starttls, &talk.remote, error)
+        SecureError::Stream(error) => {
+            let (mut trouble, why) = (Trouble::stream(phase, &remote, error), error.to_string());
+            // What says which limit fired, or that we are short of something, says enough.
+            if trouble.fall_back == FallBack::Now {
+                trouble.failure = talk.failed(phase, FAILED, format!("failed ({why})")).failure;
+            }
+            (trouble, why)
         }
-        SecureError::Stream(error) if error.is_shortage() => {
-            return Trouble::stream(Phase::Starttls, &talk.remote, error);
-        }
-        SecureError::Stream(_) | SecureError::Tls(_) => {
-            talk.failed(Phase::Starttls, FAILED, format!("failed ({why})"))
+        SecureError::Tls(error) => {
+            let why = words(error);
+            let trouble = talk.failed(phase, FAILED, format!("failed ({why})"));
+            (Trouble { fall_back: FallBack::Now, ..trouble }, why)
         }
     };
-    trouble.fall_back = match error {
-        _ if security.insists() => FallBack::Never,
-        SecureError::Stream(StreamError::Expired(Expired(Limit::Phase | Limit::Session))) => FallBack::Later,
-        // Our own impatience is no silence of the host's: it has its full time when it is tried again.
-        SecureError::Stream(StreamError::Expired(_)) => FallBack::Never,
-        _ => FallBack::Now,
-    };
+    came_to_nothing(talk, security, hop, trouble, &why)
+}
+
+/// TLS was tried and came to nothing. Where nobody insists on it, that is remembered of the address.
+fn came_to_nothing(
+    talk: &mut Conversation,
+    security: &Security,
+    hop: &Hop,
+    mut trouble: Trouble,
+    why: &str,
+) -> Trouble {
+    talk.decided(Channel::Clear(format!("the handshake failed: {why}")));
+    trouble.failure.remote = Some(talk.remote.clone());
+    if security.insists() {
+        trouble.fall_back = FallBack::Never;
+    }
     if trouble.fall_back != FallBack::Never {
-        security.outbound.failed(hop.address, clock::now(), &why);
+        security.outbound.failed(hop.address, clock::now(), why);
     }
     trouble
 }

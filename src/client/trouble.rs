@@ -57,7 +57,16 @@ impl Trouble {
         let status = if phase == Phase::Connect { NO_ANSWER } else { LOST };
         let mut trouble = Trouble::local(phase, remote, status, error.to_string());
         trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown)));
+        if phase == Phase::Starttls {
+            trouble.fall_back = match error {
+                StreamError::Expired(Expired(Limit::Phase | Limit::Session)) => FallBack::Later,
+                // Our own impatience is no silence of the host's: it has its full time when it is tried again.
+                StreamError::Expired(_) => FallBack::Never,
+                StreamError::Closed | StreamError::Io(_) => FallBack::Now,
+            };
+        }
         if error.is_shortage() {
+            trouble.fall_back = FallBack::Never;
             // The message waits for its own next time; no host is the worse for it.
             trouble.failure.blame = Blame::Message;
             trouble.failure.status = SHORTAGE;
@@ -69,13 +78,21 @@ impl Trouble {
     pub(super) fn line(phase: Phase, remote: &Remote, error: &LineError) -> Trouble {
         match error {
             LineError::Stream(error) => Trouble::stream(phase, remote, error),
-            LineError::TooLong => Trouble::local(phase, remote, NO_PROTOCOL, format!("sent {error}")),
+            LineError::TooLong => Trouble::nonsense(phase, remote, format!("sent {error}")),
         }
+    }
+
+    fn nonsense(phase: Phase, remote: &Remote, words: String) -> Trouble {
+        let mut trouble = Trouble::local(phase, remote, NO_PROTOCOL, words);
+        if phase == Phase::Starttls {
+            trouble.fall_back = FallBack::Now;
+        }
+        trouble
     }
 
     /// Bytes that are no reply.
     pub(super) fn reply(phase: Phase, remote: &Remote, error: &ReplyError) -> Trouble {
-        Trouble::local(phase, remote, NO_PROTOCOL, format!("sent {error}"))
+        Trouble::nonsense(phase, remote, format!("sent {error}"))
     }
 
     /// Our own body could not be read: our disk's doing, not the site's.

@@ -132,6 +132,30 @@ fn a_handshake_that_stalls_ends_at_its_deadline_and_the_next_try_is_in_the_clear
     quiet(&house);
 }
 
+/// A host, or something on the way to it, that does not get over the word STARTTLS.
+#[test]
+fn a_host_that_fails_at_starttls_gets_its_mail_in_the_clear() {
+    let house = House::new().set("timeouts.starttls", "300ms").set("retry.site_first", "500ms").start();
+    let lead = "say 220 hi\nhear EHLO\nsay-raw \"250-hi\\r\\n250 STARTTLS\\r\\n\"\nhear STARTTLS\n";
+    let ways = ["silence", "drip-forever 20ms 220-go", "close", "reset", "endless 220-go", "say hello?"];
+    for (n, way) in ways.iter().enumerate() {
+        let script = house.script(&format!("{lead}{way}"));
+        let domain = format!("way{n}.test");
+        house.domain(&domain, &script);
+        let good = script.recover_after(1);
+        good.offer("STARTTLS");
+        submit(&house, &format!("b@{domain}"));
+        good.wait_for(1, SOON);
+        assert_eq!(script.opened(), 2, "{way}");
+        let deferred =
+            house.log().matches(&format!("to=<b@{domain}> destination={domain} mx=mx.{domain}")).count();
+        // What is silent has failed as a host first; what breaks off is tried again at once.
+        assert_eq!(deferred > 1, n < 2, "{way}: {}", house.log());
+    }
+    wait_empty(&house);
+    quiet(&house);
+}
+
 /// What somebody puts behind the 220 in the clear is not read as if it had come under TLS; and there is no going on with such
 /// a host, in the clear or otherwise.
 #[test]

@@ -118,7 +118,7 @@ pub enum Trick {
     Behind(&'static str),
     /// This in place of the 220.
     Refuses(&'static str),
-    /// 220, then this text where the handshake is due.
+    /// 220, then this text in answer to the handshake.
     Says(&'static str),
     /// 220, then silence.
     Silent,
@@ -246,7 +246,12 @@ impl Visit<'_> {
                 return Ok(());
             }
             Trick::Closes => return socket.shutdown(std::net::Shutdown::Both),
-            Trick::Says(text) => return socket.write_all(text.as_bytes()),
+            Trick::Says(text) => {
+                // After the first octets of a handshake: before, it would be behind the 220.
+                let mut octets = [0; 5];
+                socket.read_exact(&mut octets)?;
+                return socket.write_all(text.as_bytes());
+            }
             Trick::None | Trick::Behind(_) | Trick::Refuses(_) | Trick::Drips(_) => {}
         }
         let mut tls = ServerConnection::new(self.tls.clone()).unwrap();
