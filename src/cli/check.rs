@@ -6,10 +6,16 @@ use super::Exit;
 use super::arguments::{self, settings};
 use super::table::print;
 use crate::dns;
+use crate::sasl::Credentials;
+use crate::tls::Outbound;
 
 /// Says what is wrong with a configuration; or, when nothing is, what it comes to.
 pub(super) fn check(arguments: &arguments::Check) -> Result<(), Exit> {
     let config = settings(arguments.config.as_ref())?;
+    // The files that the settings name, as a start would read them.
+    Outbound::new(&config.tls).map_err(Exit::config)?;
+    let credentials = Credentials::load(config.delivery.credentials.as_deref());
+    credentials.map_err(Exit::config)?;
     let name = arguments.config.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let servers = dns::servers(&config.dns).iter().map(ToString::to_string).collect();

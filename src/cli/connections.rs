@@ -20,7 +20,8 @@ pub(super) fn connections(arguments: &arguments::Connections) -> Result<(), Exit
 fn text(connections: &Connections) -> String {
     let mut out = String::new();
     if !connections.connections.is_empty() {
-        let head = ["SESSION", "DESTINATION", "MX", "ADDRESS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
+        let head =
+            ["SESSION", "DESTINATION", "MX", "ADDRESS", "TLS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
         let rows: Vec<_> = connections.connections.iter().map(row).collect();
         out.push_str(&table(&head, &rows));
     }
@@ -43,10 +44,17 @@ fn row(session: &SessionRow) -> Vec<String> {
         session.destination.clone(),
         or_none(&session.mx),
         or_none(&session.address),
+        tls(session),
         session.phase.clone(),
         whole(session.age),
         whole(session.left),
         session.delivered.to_string(),
         or_none(&session.message),
     ]
+}
+
+/// `no`, or the version: the first of the log's words about it.
+fn tls(session: &SessionRow) -> String {
+    let word = session.tls.as_deref().and_then(|words| words.split(' ').next()?.strip_prefix("tls="));
+    word.unwrap_or("-").to_owned()
 }

@@ -12,6 +12,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
     let config = settings(arguments.config.as_ref())?;
     let daemon = Daemon::start(config, arguments.config.clone()).map_err(|error| match error {
         StartError::Spool(error) => Exit::cannot_create(error),
+        StartError::Settings(error) => Exit::config(error),
         StartError::System(error) => Exit::system(error),
     })?;
     let began = daemon.began();

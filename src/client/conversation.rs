@@ -2,12 +2,14 @@
 //!
 //! `RUST_LOG=sendoff::client=debug` shows every line with its session, never the octets of a message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::trouble::Trouble;
-use crate::mail::Remote;
+use crate::mail::{Channel, Remote};
 use crate::net::{Connection, Lines};
-use crate::smtp::{Reply, ReplyReader, printable};
+use crate::sasl::Secret;
+use crate::smtp::{EnhancedStatus, Reply, ReplyReader, printable};
 use crate::time::Phase;
 
 /// An open connection, and to whom.
@@ -39,6 +41,28 @@ impl Conversation {
         self.connection.write(lines.as_bytes()).map_err(|error| self.lost(&error))
     }
 
+    /// Says a line of which only `words` may be shown, then `secret`, and its end.
+    pub(super) fn say_secretly(&mut self, words: &str, secret: Option<&Secret>) -> Result<(), Trouble> {
+        let shown = if secret.is_some() { "(secret)" } else { "" };
+        log::debug!("session={} {} > {words}{shown}", self.connection.session().id(), self.remote);
+        let secret = secret.map_or(&[][..], Secret::octets);
+        let line = Secret::new([words.as_bytes(), secret, b"\r\n"].concat());
+        self.connection.write(line.octets()).map_err(|error| self.lost(&error))
+    }
+
+    /// It is decided whether TLS protects the session: so it stands in the session table, and with what comes of it.
+    pub(super) fn decided(&mut self, channel: Channel) {
+        let channel = Arc::new(channel);
+        log::debug!("session={} {}: {channel}", self.connection.session().id(), self.remote);
+        self.connection.session().channel(&channel);
+        self.remote.channel = Some(channel);
+    }
+
+    /// The host failed, in words of ours that stand after its name.
+    pub(super) fn failed(&self, phase: Phase, status: EnhancedStatus, words: String) -> Trouble {
+        Trouble::local(phase, &self.remote, status, words)
+    }
+
     /// Hears one reply. 421 ends the conversation, whenever it comes (RFC 5321, 4.2.2).
     pub(super) fn hear(&mut self) -> Result<Reply, Trouble> {
         let reply = self.hear_any()?;
@@ -55,7 +79,9 @@ impl Conversation {
             let line =
                 self.connection.line().map_err(|error| Trouble::line(self.phase, &self.remote, &error))?;
             if log::log_enabled!(log::Level::Debug) {
-                log::debug!("session={session} {} < {}", self.remote, printable(line, Lines::MOST));
+                // What is heard in AUTH may repeat what was said.
+                let most = if self.phase == Phase::Auth { 3 } else { Lines::MOST };
+                log::debug!("session={session} {} < {}", self.remote, printable(line, most));
             }
             let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {

@@ -127,6 +127,8 @@ impl Config {
             ("timeouts.connect", t.connect),
             ("timeouts.banner", t.banner),
             ("timeouts.ehlo", t.ehlo),
+            ("timeouts.starttls", t.starttls),
+            ("timeouts.auth", t.auth),
             ("timeouts.mail", t.mail),
             ("timeouts.rcpt", t.rcpt),
             ("timeouts.data", t.data),
@@ -197,10 +199,10 @@ impl Config {
         for (pattern, to) in &self.routes.table {
             let key = format!("routes.{pattern}");
             let ours = match to {
-                Destination::SmartLiteral(address, port) => {
+                Destination::SmartLiteral(_, address, port) => {
                     self.listen.smtp.iter().any(|listen| self.is_reached(listen, *address, *port))
                 }
-                Destination::Smart(name, port) => self.listen.smtp.iter().any(|listen| {
+                Destination::Smart(_, name, port) => self.listen.smtp.iter().any(|listen| {
                     let local = name.as_str() == "localhost"
                         && (listen.ip().is_loopback() || listen.ip().is_unspecified());
                     listen.port() == *port && (local || *name == self.hostname)

@@ -11,6 +11,7 @@ use toml::de::{DeString, DeTable};
 
 use super::nearest::nearest;
 use super::settings::{Bounce, Config, Delivery, Dns, Listen, Spool, Timeouts};
+use super::tls::Tls;
 use super::value::{self, Value, Wrong};
 use crate::mail::Destination;
 
@@ -43,7 +44,7 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, routes } = config;
+        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, tls, routes } = config;
         self.key("", "hostname", hostname, value::domain);
         keys!(self, spool: Spool {
             path = value::path,
@@ -74,6 +75,7 @@ impl<'a> Reading<'a> {
             new_share = number,
             suspect_share = number,
             own_addresses = list(address),
+            credentials = value::path_or_none,
         });
         self.key("retry", "delays", &mut retry.message.delays, list(duration));
         self.key("retry", "site_first", &mut retry.site.first, duration);
@@ -84,6 +86,8 @@ impl<'a> Reading<'a> {
             connect = duration,
             banner = duration,
             ehlo = duration,
+            starttls = duration,
+            auth = duration,
             mail = duration,
             rcpt = duration,
             data = duration,
@@ -107,6 +111,7 @@ impl<'a> Reading<'a> {
             cache = number,
         });
         keys!(self, bounce: Bounce { delay_notice = duration_or_never, });
+        keys!(self, tls: Tls { outbound = value::tls_mode, roots = value::roots, policy = value::policy, });
         self.routes(&mut routes.table);
         self.refuse_unknown_keys();
     }
@@ -215,7 +220,8 @@ fn find<'a>(table: &'a DeTable<'a>, key: &str) -> Option<(&'a Spanned<DeString<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Network, Retry, Routes};
+    use crate::config::settings::{Network, Retry};
+    use crate::config::{Roots, Routes, TlsMode};
     use crate::smtp::Domain;
     use crate::time::{Doubling, Schedule};
     use std::time::Duration;
@@ -251,6 +257,7 @@ mod tests {
             new_connections = 31
             suspect_connections = 32
             own_addresses = ["192.0.2.17"]
+            credentials = "secrets"
             [retry]
             delays = ["18s", "1m"]
             site_first = "19s"
@@ -260,6 +267,8 @@ mod tests {
             connect = "22s"
             banner = "23s"
             ehlo = "24s"
+            starttls = "25s"
+            auth = "46s"
             mail = "26s"
             rcpt = "27s"
             data = "28s"
@@ -282,6 +291,10 @@ mod tests {
             cache = 44
             [bounce]
             delay_notice = "45s"
+            [tls]
+            outbound = "require"
+            roots = "roots.pem"
+            policy = { "*.Example.net" = "verify" }
             [routes]
             "*" = "smtp://smart.example"
         "#;
@@ -311,6 +324,7 @@ mod tests {
                 new_connections: 31,
                 suspect_connections: 32,
                 own_addresses: vec!["192.0.2.17".parse().unwrap()],
+                credentials: Some("secrets".into()),
             },
             retry: Retry {
                 message: Schedule { delays: vec![s(18), s(60)], jitter: 21 },
@@ -320,6 +334,8 @@ mod tests {
                 connect: s(22),
                 banner: s(23),
                 ehlo: s(24),
+                starttls: s(25),
+                auth: s(46),
                 mail: s(26),
                 rcpt: s(27),
                 data: s(28),
@@ -345,6 +361,11 @@ mod tests {
                 cache: 44,
             },
             bounce: Bounce { delay_notice: Some(s(45)) },
+            tls: Tls {
+                outbound: TlsMode::Require,
+                roots: Roots::File("roots.pem".into()),
+                policy: vec![("*.example.net".to_owned(), TlsMode::Verify)],
+            },
             routes: Routes {
                 table: vec![("*".to_owned(), Destination::parse("smtp://smart.example:25").unwrap())],
             },

@@ -5,10 +5,14 @@ mod error;
 mod keys;
 mod load;
 mod nearest;
+mod routes;
 mod settings;
+mod tls;
 mod units;
 mod value;
 
 pub use check::Contradiction;
 pub use error::{ConfigError, Fault, Place};
-pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Routes, Spool, Timeouts};
+pub use routes::Routes;
+pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Spool, Timeouts};
+pub use tls::{Roots, Tls, TlsMode};

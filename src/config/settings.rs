@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::mail::Destination;
-use crate::smtp::{Domain, Host};
+use super::routes::Routes;
+use super::tls::{Roots, Tls, TlsMode};
+use crate::smtp::Domain;
 use crate::time::{Doubling, Phase, Schedule};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct Config {
     pub dns: Dns,
     /// `[bounce]`
     pub bounce: Bounce,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[routes]`
     pub routes: Routes,
 }
@@ -96,6 +99,8 @@ pub struct Delivery {
     pub suspect_share: u8,
     /// Addresses that are ourselves though no interface of ours has them (NAT): an MX there is a loop.
     pub own_addresses: Vec<IpAddr>,
+    /// The file that says who we are at which smart host; `None`: we are nobody anywhere.
+    pub credentials: Option<PathBuf>,
 }
 
 /// `[retry]`: when a deferred message, and a failed destination, are tried again.
@@ -116,6 +121,10 @@ pub struct Timeouts {
     pub banner: Duration,
     /// EHLO and HELO, each.
     pub ehlo: Duration,
+    /// STARTTLS and the handshake.
+    pub starttls: Duration,
+    /// AUTH, each word of it.
+    pub auth: Duration,
     /// MAIL FROM.
     pub mail: Duration,
     /// RCPT TO, each.
@@ -154,6 +163,8 @@ impl Timeouts {
             Phase::Connect => self.connect,
             Phase::Banner => self.banner,
             Phase::Ehlo => self.ehlo,
+            Phase::Starttls => self.starttls,
+            Phase::Auth => self.auth,
             Phase::Mail => self.mail,
             Phase::Rcpt => self.rcpt,
             Phase::Data => self.data,
@@ -186,30 +197,6 @@ pub struct Dns {
 pub struct Bounce {
     /// After how long the reverse-path is told that a message is late; `None`: never.
     pub delay_notice: Option<Duration>,
-}
-
-/// `[routes]`: which recipients' domains go to a smart host. The most exact pattern wins.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Routes {
-    /// Patterns (`example.net`, `*.example.net`, `*`) and where they lead.
-    pub table: Vec<(String, Destination)>,
-}
-
-impl Routes {
-    /// The destination of a recipient's host. A literal is only rerouted by `*`.
-    pub fn destination(&self, host: &Host) -> Destination {
-        let score = |pattern: &str| match host {
-            _ if pattern == "*" => Some(0),
-            Host::Domain(domain) if domain.as_str() == pattern => Some(usize::MAX),
-            Host::Domain(domain) => {
-                let suffix = pattern.strip_prefix('*')?;
-                (suffix.starts_with('.') && domain.as_str().ends_with(suffix)).then_some(suffix.len())
-            }
-            Host::Literal(_) => None,
-        };
-        let best = self.table.iter().filter_map(|(pattern, to)| Some((score(pattern)?, to)));
-        best.max_by_key(|(score, _)| *score).map_or_else(|| Destination::of(host), |(_, to)| to.clone())
-    }
 }
 
 /// A block of addresses in CIDR form; a bare address is a block of one.
@@ -283,6 +270,7 @@ impl Default for Config {
                 new_share: 60,
                 suspect_share: 20,
                 own_addresses: Vec::new(),
+                credentials: None,
             },
             retry: Retry {
                 message: Schedule { delays: [5, 10, 20, 40, 60].map(|n| n * MINUTE).to_vec(), jitter: 20 },
@@ -292,6 +280,8 @@ impl Default for Config {
                 connect: 30 * SECOND,
                 banner: 5 * MINUTE,
                 ehlo: 5 * MINUTE,
+                starttls: 2 * MINUTE,
+                auth: 2 * MINUTE,
                 mail: 5 * MINUTE,
                 rcpt: 5 * MINUTE,
                 data: 2 * MINUTE,
@@ -315,6 +305,7 @@ impl Default for Config {
                 cache: 100_000,
             },
             bounce: Bounce { delay_notice: None },
+            tls: Tls { outbound: TlsMode::Opportunistic, roots: Roots::System, policy: Vec::new() },
             routes: Routes::default(),
         }
     }
@@ -331,34 +322,6 @@ fn own_name() -> Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn host(text: &str) -> Host {
-        Host::parse(text).unwrap()
-    }
-
-    #[test]
-    fn the_most_exact_route_wins() {
-        let smart = |n: u16| Destination::Smart(Domain::parse("smart.example").unwrap(), n);
-        let routes = Routes {
-            table: vec![
-                ("*".into(), smart(1)),
-                ("*.example.net".into(), smart(2)),
-                ("*.b.example.net".into(), smart(3)),
-                ("example.net".into(), smart(4)),
-            ],
-        };
-        for (name, port) in [
-            ("example.org", 1),
-            ("a.example.net", 2),
-            ("a.b.example.net", 3),
-            ("example.net", 4),
-            ("badexample.net", 1),
-            ("[192.0.2.1]", 1),
-        ] {
-            assert_eq!(routes.destination(&host(name)), smart(port), "{name}");
-        }
-        assert_eq!(Routes::default().destination(&host("a.example")).to_string(), "a.example");
-    }
 
     #[test]
     fn networks_hold_what_they_say() {

@@ -173,6 +173,8 @@ pub struct SessionRow {
     pub address: Option<String>,
     /// Where the conversation stands.
     pub phase: String,
+    /// Whether TLS protects it, in the words of the log, once that is decided.
+    pub tls: Option<String>,
     /// The message in hand.
     pub message: Option<String>,
     /// Messages delivered over it.

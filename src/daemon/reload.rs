@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::start::{Daemon, caps, own, terms};
 use crate::config::Config;
 use crate::dns::{self, Resolver};
+use crate::sasl::Credentials;
+use crate::tls::Outbound;
 
 impl Daemon {
     pub(super) fn reload(&self) {
@@ -12,10 +14,24 @@ impl Daemon {
             return log::warn!("SIGHUP: there is no config file to read; nothing has changed");
         };
         match Config::load(file) {
-            Ok(config) => self.apply(config),
+            Ok(config) => self.take(config),
             Err(error) => {
                 log::error!("SIGHUP: the old settings stay, since the new ones are wrong:\n{error}")
             }
+        }
+    }
+
+    /// The files that settings name are read first: with one that is wrong, nothing changes.
+    fn take(&self, config: Config) {
+        let tls = Outbound::new(&config.tls).map_err(|error| error.to_string());
+        let credentials = Credentials::load(config.delivery.credentials.as_deref());
+        match (tls, credentials.map_err(|error| error.to_string())) {
+            (Ok(tls), Ok(credentials)) => {
+                *self.shop.tls.write() = Arc::new(tls);
+                *self.shop.credentials.write() = Arc::new(credentials);
+                self.apply(config);
+            }
+            (Err(error), _) | (_, Err(error)) => log::error!("SIGHUP: the old settings stay: {error}"),
         }
     }
 

@@ -19,15 +19,19 @@ use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
+use crate::sasl::{Credentials, CredentialsError};
 use crate::scheduler::{Beginning, Known, Scheduler, Terms, Widths, Wires};
 use crate::spool::{DestinationRecord, Marks, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
+use crate::tls::{Outbound, RootsError};
 
 /// Why the relay does not start.
 #[derive(Debug)]
 pub enum StartError {
     /// The spool cannot be used.
     Spool(SpoolError),
+    /// A file that the settings name cannot be used.
+    Settings(String),
     /// The system said no: an address is taken, there are no threads.
     System(String),
 }
@@ -44,11 +48,23 @@ impl From<io::Error> for StartError {
     }
 }
 
+impl From<RootsError> for StartError {
+    fn from(error: RootsError) -> StartError {
+        StartError::Settings(error.to_string())
+    }
+}
+
+impl From<CredentialsError> for StartError {
+    fn from(error: CredentialsError) -> StartError {
+        StartError::Settings(error.to_string())
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Spool(error) => error.fmt(f),
-            StartError::System(error) => f.write_str(error),
+            StartError::Settings(error) | StartError::System(error) => f.write_str(error),
         }
     }
 }
@@ -130,6 +146,8 @@ impl Daemon {
     pub fn start(config: Config, file: Option<PathBuf>) -> Result<Daemon, StartError> {
         let wishes = wishes()?;
         raise_descriptors();
+        let tls = Outbound::new(&config.tls)?;
+        let credentials = Credentials::load(config.delivery.credentials.as_deref())?;
         let doors = listener::Door::open_all(&config.listen.smtp);
         let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
         let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
@@ -160,6 +178,8 @@ impl Daemon {
             sessions: Arc::clone(&sessions),
             config: Arc::clone(&shared),
             own: RwLock::new(Arc::new(own(&config, &listening))),
+            tls: RwLock::new(Arc::new(tls)),
+            credentials: RwLock::new(Arc::new(credentials)),
             reports: reports_in,
             arrivals: arrivals_in.clone(),
             pressure: Arc::clone(&pressure),

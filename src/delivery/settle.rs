@@ -107,7 +107,7 @@ fn write(
     let bounce = letter(&lease, config, Kind::Failed, failed, now);
     let notice = notice_due(&lease, config, now).then(|| {
         let late = collect(&lease, &verdicts, now, |verdict| {
-            !matches!(verdict, Verdict::Delivered | Verdict::Failed { .. })
+            !matches!(verdict, Verdict::Delivered(_) | Verdict::Failed { .. })
         });
         let until = lease.envelope().accepted.after(config.delivery.expire_after);
         letter(&lease, config, Kind::Delayed { until }, late, now)
@@ -213,16 +213,19 @@ fn line(
         (Verdict::Deferred { failure, .. }, _) => failure_keys(failure, "deferred"),
         (Verdict::Failed { failure }, _) => failure_keys(failure, "failed"),
         (Verdict::Postponed { .. }, _) => (none(), "-", none(), "postponed", none()),
-        (Verdict::Delivered, Some((mx, status, text))) => {
+        (Verdict::Delivered(_), Some((mx, status, text))) => {
             (mx.clone(), "dot", status.clone(), "delivered", text.clone())
         }
-        (Verdict::Delivered, None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
+        (Verdict::Delivered(_), None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
     };
     let delay = delay(id, context.accepted, clock::unix(), clock::unix_micros());
     // Writing to a String cannot fail.
     let _ = write!(line, " mx={mx} phase={phase} status={status} delay={delay} attempts={attempts}");
     if let Some(session) = context.session {
         let _ = write!(line, " session={session}");
+    }
+    if let Some(channel) = verdict.channel() {
+        let _ = write!(line, " {channel}");
     }
     log::info!(target: "sendoff::delivery", "{line} outcome={outcome} text={text:?}");
 }

@@ -85,7 +85,7 @@ impl Call<'_> {
             return Some(seat);
         };
         self.session.message(Some(lease.id()));
-        let manner = Workshop::manner(self.config);
+        let manner = self.shop.manner(self.config, &self.destination);
         let (shop, config) = (self.shop, self.config);
         let attempter = Attempter { shop, config, manner: &manner, session: &self.session, deadline };
         // The seat is dropped by an unwinding attempt; the lease stays here, and is settled like any other.

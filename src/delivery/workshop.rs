@@ -8,12 +8,15 @@ use crossbeam_channel::{SendTimeoutError, Sender};
 use parking_lot::RwLock;
 
 use super::job::{self, Arrival, Report};
-use crate::client::Manner;
-use crate::config::Config;
+use crate::client::{Manner, Security};
+use crate::config::{Config, TlsMode};
 use crate::dns::{Own, Resolver};
+use crate::mail::{Destination, Scheme};
 use crate::net::{Addresses, Pressure, Sessions};
+use crate::sasl::Credentials;
 use crate::spool::{Accepted, Spool};
 use crate::time::{Jitter, Unix};
+use crate::tls::Outbound;
 
 /// The workers' tools.
 pub struct Workshop {
@@ -27,6 +30,10 @@ pub struct Workshop {
     pub config: Arc<RwLock<Arc<Config>>>,
     /// Who we are.
     pub own: RwLock<Arc<Own>>,
+    /// What TLS handshakes are made with. Replaced when the settings are.
+    pub tls: RwLock<Arc<Outbound>>,
+    /// Who we are at smart hosts. Replaced when the settings are.
+    pub credentials: RwLock<Arc<Credentials>>,
     /// To the scheduler: what was done.
     pub reports: Sender<Report>,
     /// To the scheduler: letters of our own, once they are durable.
@@ -49,8 +56,23 @@ impl Workshop {
         Arc::clone(&self.config.read())
     }
 
-    pub(super) fn manner(config: &Config) -> Arc<Manner> {
-        Arc::new(Manner { hostname: config.hostname.clone(), timeouts: config.timeouts.clone() })
+    /// How a destination is spoken to.
+    pub(super) fn manner(&self, config: &Config, destination: &Destination) -> Arc<Manner> {
+        let credential = self.credentials.read().of(destination);
+        let implicit = destination.smart().is_some_and(|(scheme, _)| scheme == Scheme::Smtps);
+        let mode = match (config.tls.policy_of(destination), &credential) {
+            (Some(mode), None) => mode,
+            // A secret is not for whoever it is, unless somebody has said so of this host; and never goes in the clear.
+            (Some(mode), Some(_)) => mode.max(TlsMode::Require),
+            (None, Some(_)) => TlsMode::Verify,
+            (None, None) => config.tls.outbound,
+        };
+        // Where the session begins with TLS, there is nothing to fall back to.
+        let mode = if implicit { mode.max(TlsMode::Require) } else { mode };
+        let outbound = Arc::clone(&self.tls.read());
+        let security = Security { mode, implicit, outbound, credential };
+        let (hostname, timeouts) = (config.hostname.clone(), config.timeouts.clone());
+        Arc::new(Manner { hostname, timeouts, security })
     }
 
     pub(super) fn report(&self, report: Report) {

@@ -1,6 +1,7 @@
 //! Mail as values (floor 1): the envelope, the queue id, and what became of a recipient.
 
 mod body;
+mod channel;
 mod date;
 mod destination;
 mod envelope;
@@ -11,8 +12,9 @@ mod queue_id;
 mod trace;
 
 pub use body::{Body, BodyReader, MemoryBudget};
+pub use channel::Channel;
 pub use date::rfc5322;
-pub use destination::Destination;
+pub use destination::{Destination, Scheme};
 pub use envelope::{BodyType, Envelope};
 pub use field::{ascii, field};
 pub use headers::Headers;

@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::Channel;
 use crate::smtp::{EnhancedStatus, Reply};
 use crate::time::Phase;
 
@@ -57,6 +59,15 @@ pub struct Remote {
     pub name: String,
     /// The address, if one was reached for.
     pub address: Option<IpAddr>,
+    /// Whether TLS protected the session, once that was decided. The spool does not keep it, the log and the history do.
+    pub channel: Option<Arc<Channel>>,
+}
+
+impl Remote {
+    /// A host, before it is decided whether TLS protects the session.
+    pub fn new(name: impl Into<String>, address: Option<IpAddr>) -> Remote {
+        Remote { name: name.into(), address, channel: None }
+    }
 }
 
 impl fmt::Display for Remote {
@@ -159,7 +170,7 @@ mod tests {
             phase: Phase::Banner,
             status: EnhancedStatus::new(4, 4, 2),
             diagnostic: Diagnostic::Local("timed out".into()),
-            remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
             duplicate: false,
         };
         assert_eq!(failure.to_string(), "mx.example[192.0.2.1] timed out while waiting for the banner");

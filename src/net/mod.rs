@@ -12,6 +12,7 @@ mod sessions;
 mod stream;
 mod sync;
 mod watchdog;
+mod wire;
 
 pub use addresses::{Addresses, Advice, Probe};
 pub use connection::{Connection, Refused};
@@ -21,3 +22,4 @@ pub use pressure::Pressure;
 pub use sessions::{Session, SessionView, Sessions};
 pub use stream::{Cutter, Stream, StreamError};
 pub use watchdog::Watchdog;
+pub use wire::{SecureError, Wire};

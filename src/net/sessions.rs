@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use super::stream::Line;
 use super::{Pressure, Slot, Standing};
-use crate::mail::{Destination, QueueId};
+use crate::mail::{Channel, Destination, QueueId};
 use crate::time::{Deadline, Limit, Phase};
 
 /// The table.
@@ -43,6 +43,7 @@ struct Live {
     address: Option<SocketAddr>,
     message: Option<QueueId>,
     delivered: u32,
+    channel: Option<Arc<Channel>>,
     line: Weak<Line>,
     cut: Option<Limit>,
 }
@@ -60,6 +61,8 @@ pub struct SessionView {
     pub mx: Option<String>,
     /// The address, once one is reached for.
     pub address: Option<IpAddr>,
+    /// Whether TLS protects it, once that is decided.
+    pub channel: Option<Arc<Channel>>,
     /// Where the conversation stands.
     pub phase: Phase,
     /// The message in hand.
@@ -93,6 +96,7 @@ impl Sessions {
             address: None,
             message: None,
             delivered: 0,
+            channel: None,
             line: Weak::new(),
             cut: None,
         };
@@ -187,6 +191,7 @@ impl Row {
             standing: live.standing,
             mx: live.mx.clone(),
             address: live.address.map(|address| address.ip()),
+            channel: live.channel.clone(),
             phase: live.phase,
             message: live.message,
             delivered: live.delivered,
@@ -222,6 +227,11 @@ impl Session {
         self.row.live.lock().ends = deadline.ends();
     }
 
+    /// It is decided whether TLS protects the session.
+    pub fn channel(&self, channel: &Arc<Channel>) {
+        self.row.live.lock().channel = Some(Arc::clone(channel));
+    }
+
     /// A message is in hand, or none.
     pub fn message(&self, id: Option<QueueId>) {
         self.row.live.lock().message = id;
@@ -246,6 +256,7 @@ impl Session {
     pub(super) fn attach(&self, mx: &str, address: SocketAddr, line: &Arc<Line>) {
         let mut live = self.row.live.lock();
         (live.mx, live.address, live.line) = (Some(mx.to_owned()), Some(address), Arc::downgrade(line));
+        live.channel = None;
         if let Some(limit) = live.cut {
             line.cut(limit);
         }

@@ -11,7 +11,7 @@ use super::rows::{self, Readable};
 use super::store::Spool;
 use super::ticket::{Answer, Waited, ticket};
 use super::{Last, SpoolError};
-use crate::mail::{Body, Destination, Envelope, Failure, QueueId};
+use crate::mail::{Body, Channel, Destination, Envelope, Failure, QueueId, Remote};
 use crate::smtp::Mailbox;
 use crate::time::{Deadline, Unix, clock};
 
@@ -57,8 +57,8 @@ pub struct LeasedRecipient {
 /// What became of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another host is responsible; the recipient goes.
-    Delivered,
+    /// Another host is responsible; the recipient goes. Which host it is, is for the history.
+    Delivered(Option<Remote>),
     /// Not now; again from `next` on.
     Deferred {
         /// Why.
@@ -82,11 +82,33 @@ impl Verdict {
     /// The word of the history and the failure, if it was an attempt.
     pub(super) fn word(&self) -> Option<(&'static str, Option<&Failure>)> {
         match self {
-            Verdict::Delivered => Some(("delivered", None)),
+            Verdict::Delivered(_) => Some(("delivered", None)),
             Verdict::Deferred { failure, .. } => Some(("deferred", Some(failure))),
             Verdict::Failed { failure } => Some(("failed", Some(failure))),
             Verdict::Postponed { .. } => None,
         }
+    }
+
+    /// Whether TLS protected the session, if it came to that.
+    pub fn channel(&self) -> Option<&Channel> {
+        let remote = match self {
+            Verdict::Delivered(remote) => remote.as_ref(),
+            Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => failure.remote.as_ref(),
+            Verdict::Postponed { .. } => None,
+        };
+        remote?.channel.as_deref()
+    }
+
+    /// The words of the history: the failure or the host, and whether TLS protected the session.
+    pub(super) fn words(&self) -> Option<String> {
+        let (words, channel) = match self {
+            Verdict::Delivered(remote) => (remote.as_ref()?.to_string(), self.channel()),
+            Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => {
+                (failure.to_string(), self.channel())
+            }
+            Verdict::Postponed { .. } => return None,
+        };
+        Some(channel.map_or_else(|| words.clone(), |channel| format!("{words} ({channel})")))
     }
 }
 

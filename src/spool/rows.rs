@@ -89,7 +89,7 @@ pub(super) fn last(row: &Row<'_>, n: usize) -> Option<Last> {
         status: EnhancedStatus::parse(&text(n + 3)?)?,
         diagnostic: if said { Diagnostic::Smtp(reply(&words)?) } else { Diagnostic::Local(words) },
         remote: text(n + 6)
-            .map(|name| Remote { name, address: text(n + 7).and_then(|address| address.parse().ok()) }),
+            .map(|name| Remote::new(name, text(n + 7).and_then(|address| address.parse().ok()))),
         duplicate: row.get::<_, i64>(n + 8).ok()? == 1,
     };
     Some(Last { at, failure })
@@ -135,7 +135,7 @@ mod tests {
             phase: Phase::Rcpt,
             status: EnhancedStatus::new(4, 2, 2),
             diagnostic: Diagnostic::Smtp(Reply::new(452, "4.2.2 full")),
-            remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
             duplicate: true,
         };
         for _ in 0..2 {

@@ -12,7 +12,8 @@
 //!   `last_blame` site, message or recipient, `last_said` 1 when `last_text` is a real reply of the server and 0 when the
 //!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same.
 //! - `bodies`: the octets of small messages, as they were accepted.
-//! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed.
+//! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed;
+//!   `text` what was said or the host, and in brackets, in the words of the log, whether TLS protected the session.
 //! - `destinations`: the standing of next hops, so that a restart does not run into the same holes again: failures in a
 //!   row, no attempt before `until`, `proven` 1 when the last session reached a reply to EHLO.
 //! - `quarantine` (since version 2): what cannot be read, and why: `n` -1 for a message as a whole, else that recipient of

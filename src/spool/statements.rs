@@ -8,7 +8,7 @@ use super::quarantine::{Aside, WHOLE};
 use super::records::DestinationRecord;
 use super::rows;
 use super::{SpoolError, Verdict};
-use crate::mail::{Failure, QueueId};
+use crate::mail::QueueId;
 use crate::time::clock;
 
 /// How many attempts of a message are kept.
@@ -199,7 +199,7 @@ impl<'c> Statements<'c> {
         let is_aside = self.is_aside.query_row([message], |row| row.get::<_, bool>(0))?;
         for (n, _, verdict) in &settlement.verdicts {
             match verdict {
-                Verdict::Delivered | Verdict::Failed { .. } => {
+                Verdict::Delivered(_) | Verdict::Failed { .. } => {
                     let gone = self.recipient_gone.execute(params![message, n])? as i64;
                     effects.recipients -= if is_aside { 0 } else { gone };
                 }
@@ -239,7 +239,7 @@ impl<'c> Statements<'c> {
                 word,
                 failure.map(|failure| failure.phase.word()),
                 failure.map(|failure| failure.status.to_string()),
-                failure.map(|failure| rows::cut(Failure::to_string(failure))),
+                verdict.words().map(rows::cut),
             ])?;
         }
         self.trim.execute([message, HISTORY]).map(drop)

@@ -35,5 +35,7 @@ mod space;
 mod strace;
 mod street;
 mod submission;
+mod tls;
+mod tls_peers;
 mod tools;
 mod wait;

@@ -33,7 +33,19 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-fn skipped(name: &str) {
+/// Python, when it has this module.
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let python = tool("python3")?;
+    let there = run(Command::new(&python).args(["-c", &format!("import {module}")]));
+    if !there.status.success() {
+        skipped(module);
+        return None;
+    }
+    Some(python)
+}
+
+/// Says loudly that something is missing.
+pub fn skipped(name: &str) {
     let other = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = other.map_or(name, |(_, package)| *package);
     // Not `eprintln!`, which the test runner keeps to itself when the test passes.
@@ -78,13 +90,7 @@ impl FarSide {
     /// aiosmtpd, which prints each message: see `output`.
     #[track_caller]
     pub fn aiosmtpd(addr: SocketAddr) -> Option<FarSide> {
-        let python = tool("python3")?;
-        let there = run(Command::new(&python).args(["-c", "import aiosmtpd"]));
-        if !there.status.success() {
-            skipped("aiosmtpd");
-            return None;
-        }
-        let mut command = Command::new(python);
+        let mut command = Command::new(python_with("aiosmtpd")?);
         command.args(["-u", "-m", "aiosmtpd", "-n", "-l", &addr.to_string()]);
         command.args(["-c", "aiosmtpd.handlers.Debugging", "stdout"]);
         Some(FarSide::start(addr, &mut command))

@@ -43,7 +43,7 @@ fn a_large_message_is_a_file_and_goes_with_its_message() {
     assert_eq!((body_files(dir.path()), number(dir.path(), "SELECT count(*) FROM bodies")), (1, 0));
     let lease = lease(&spool, id, "x.example");
     assert_eq!(read(&lease), octets);
-    lease.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    lease.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     assert_eq!(spool.totals().unwrap(), Totals::default());
     wait_until("the body file is removed", || body_files(dir.path()) == 0);
 }
@@ -119,7 +119,7 @@ fn what_was_kept_in_memory_is_not_believed_once_the_disk_knows_better() {
     let id = accepted.id();
     let (destination, fresh) = accepted.entries().remove(0);
     let first = lease(&spool, id, "x.example");
-    first.settle(vec![(0, Verdict::Delivered), (1, deferred(5))], None, None, LIMIT).unwrap();
+    first.settle(vec![(0, Verdict::Delivered(None)), (1, deferred(5))], None, None, LIMIT).unwrap();
     let second = spool.claim(id, &destination, fresh).unwrap().unwrap();
     let seen: Vec<_> =
         second.recipients().iter().map(|recipient| (recipient.n, recipient.attempts)).collect();

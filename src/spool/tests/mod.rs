@@ -65,7 +65,7 @@ fn failure() -> Failure {
         phase: Phase::Rcpt,
         status: EnhancedStatus::new(4, 2, 2),
         diagnostic: Diagnostic::Smtp(Reply::new(452, "4.2.2 mailbox full")),
-        remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+        remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
         duplicate: false,
     }
 }

@@ -58,9 +58,9 @@ fn a_row_that_cannot_be_read_is_put_aside_and_spoils_no_other() {
     let first = lease(&spool, ids[0], "x.example");
     assert_eq!((first.recipients().len(), first.recipients()[0].n), (1, 1));
     // The recipient that can be read gets it; what is left of the message is kept, and is not queued.
-    first.settle(vec![(1, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    first.settle(vec![(1, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     lease(&spool, ids[4], "x.example")
-        .settle(vec![(0, Verdict::Delivered), (1, Verdict::Delivered)], None, None, LIMIT)
+        .settle(vec![(0, Verdict::Delivered(None)), (1, Verdict::Delivered(None))], None, None, LIMIT)
         .unwrap();
     assert_eq!(spool.totals().unwrap(), Totals::default());
     assert_eq!(number(dir.path(), "SELECT count(*) FROM messages"), 4);
@@ -100,7 +100,7 @@ fn a_cut_body_file_is_put_aside_and_kept() {
     assert!(matches!(spool.claim(id, &to("x.example"), None), Err(SpoolError::Corrupt { .. })));
     settled(&spool);
     assert_eq!((aside(&spool), spool.totals().unwrap()), (vec![(id.to_string(), None)], Totals::default()));
-    held.settle(vec![(1, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    held.settle(vec![(1, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     assert_eq!(spool.totals().unwrap(), Totals::default());
     drop(spool);
     let spool = open(dir.path());

@@ -35,7 +35,7 @@ fn ids_go_on_above_those_that_are_gone() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path());
     let id = accept(&spool, &["a@x.example"], b"x");
-    lease(&spool, id, "x.example").settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    lease(&spool, id, "x.example").settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     drop(spool);
     assert!(number(dir.path(), "SELECT last FROM ids") >= id.row() as i64);
     // Even when the clock has gone back: a mark far ahead stands for it.

@@ -26,7 +26,7 @@ fn every_earlier_version_is_taken_over_with_its_mail() {
         assert_eq!(read(&lease(&spool, small, "x.example")), b"hello\r\n");
         assert_eq!(read(&lease(&spool, large, "sender.example")).len(), 100_000);
         lease(&spool, large, "sender.example")
-            .settle(vec![(0, Verdict::Delivered)], None, None, LIMIT)
+            .settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT)
             .unwrap();
         assert!(accept(&spool, &["new@x.example"], b"x").row() > 1_732_000_060_000_000);
         drop(spool);
