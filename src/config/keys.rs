@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
+use super::access::Auth;
 use super::nearest::nearest;
 use super::settings::{Bounce, Config, Delivery, Dns, Listen, Spool, Timeouts};
 use super::value::{self, Value, Wrong};
@@ -43,16 +44,22 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, routes } = config;
+        let Config { hostname, spool, listen, auth, delivery, retry, timeouts, dns, bounce, routes } = config;
         self.key("", "hostname", hostname, value::domain);
         keys!(self, spool: Spool { path = value::path, memory = size, });
         keys!(self, listen: Listen {
             smtp = list(value::listen_address),
+            smtps = list(value::listen_address),
+            certificates = list(value::key_pair),
             relay_from = list(value::network),
             max_message_size = size,
             max_recipients = number,
             clients = number,
             hop_limit = number,
+        });
+        keys!(self, auth: Auth {
+            users = value::path_or_none,
+            plaintext_on_loopback = value::yes_or_no,
         });
         keys!(self, delivery: Delivery {
             workers = number,
@@ -89,6 +96,7 @@ impl<'a> Reading<'a> {
             idle = duration,
             patience = duration,
             client = duration,
+            client_handshake = duration,
             client_session = duration,
             shutdown = duration,
             min_data_rate = size,
@@ -209,6 +217,7 @@ fn find<'a>(table: &'a DeTable<'a>, key: &str) -> Option<(&'a Spanned<DeString<'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::access::KeyPair;
     use crate::config::settings::{Network, Retry, Routes};
     use crate::smtp::Domain;
     use crate::time::{Doubling, Schedule};
@@ -223,11 +232,16 @@ mod tests {
             memory = 1
             [listen]
             smtp = ["[::1]:2"]
+            smtps = ["[::1]:3"]
+            certificates = [{ certificate = "c.pem", key = "k.pem" }]
             relay_from = ["10.0.0.0/8"]
             max_message_size = "3kB"
             max_recipients = 4
             clients = 5
             hop_limit = 6
+            [auth]
+            users = "u"
+            plaintext_on_loopback = true
             [delivery]
             workers = 0x70
             connections_per_destination = 8
@@ -262,6 +276,7 @@ mod tests {
             idle = "34s"
             patience = "35s"
             client = "36s"
+            client_handshake = "25s"
             client_session = "37s"
             shutdown = "38s"
             min_data_rate = 39
@@ -282,12 +297,15 @@ mod tests {
             spool: Spool { path: "here".into(), memory: 1 },
             listen: Listen {
                 smtp: vec!["[::1]:2".parse().unwrap()],
+                smtps: vec!["[::1]:3".parse().unwrap()],
+                certificates: vec![KeyPair { certificate: "c.pem".into(), key: "k.pem".into() }],
                 relay_from: vec![Network::parse("10.0.0.0/8").unwrap()],
                 max_message_size: 3000,
                 max_recipients: 4,
                 clients: 5,
                 hop_limit: 6,
             },
+            auth: Auth { users: Some("u".into()), plaintext_on_loopback: true },
             delivery: Delivery {
                 workers: 112,
                 connections_per_destination: 8,
@@ -322,6 +340,7 @@ mod tests {
                 idle: s(34),
                 patience: s(35),
                 client: s(36),
+                client_handshake: s(25),
                 client_session: s(37),
                 shutdown: s(38),
                 min_data_rate: 39,

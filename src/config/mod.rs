@@ -1,5 +1,6 @@
 //! Settings as plain data (floor 1). Every key has a default; the reading of files is in `load`, the checks in `check`.
 
+mod access;
 mod check;
 mod error;
 mod keys;
@@ -9,6 +10,7 @@ mod settings;
 mod units;
 mod value;
 
+pub use access::{Auth, KeyPair};
 pub use check::Contradiction;
 pub use error::{ConfigError, Fault, Place};
 pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Routes, Spool, Timeouts};

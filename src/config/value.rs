@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::access::KeyPair;
 use super::settings::Network;
 use super::units;
 use crate::mail::Destination;
@@ -90,6 +91,31 @@ pub fn path(value: &Value) -> Result<PathBuf, Wrong> {
         "" => wrong(value, "a path cannot be empty"),
         path if path.contains('\0') => wrong(value, "a path cannot have a NUL in it"),
         path => Ok(PathBuf::from(path)),
+    }
+}
+
+/// A path, or `"none"`.
+pub fn path_or_none(value: &Value) -> Result<Option<PathBuf>, Wrong> {
+    if value.get_ref().as_str() == Some("none") { Ok(None) } else { path(value).map(Some) }
+}
+
+pub fn yes_or_no(value: &Value) -> Result<bool, Wrong> {
+    let found = value.get_ref();
+    found.as_bool().map_or_else(|| wrong(value, format!("write true or false, not {}", a(found))), Ok)
+}
+
+/// `{ certificate = "chain.pem", key = "key.pem" }`.
+pub fn key_pair(value: &Value) -> Result<KeyPair, Wrong> {
+    const HOW: &str = "write { certificate = \"chain.pem\", key = \"key.pem\" }";
+    let Some(table) = value.get_ref().as_table() else {
+        return wrong(value, format!("{HOW}, not {}", a(value.get_ref())));
+    };
+    let entry = |name: &str| table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
+    match (entry("certificate"), entry("key")) {
+        (Some(certificate), Some(key)) if table.len() == 2 => {
+            Ok(KeyPair { certificate: path(certificate)?, key: path(key)? })
+        }
+        _ => wrong(value, HOW),
     }
 }
 

@@ -164,7 +164,7 @@ impl Session {
             Command::Vrfy => Response::cannot_verify(),
             Command::Help => Response::help(),
             Command::Quit => return Action::Close(Response::bye(hostname)),
-            Command::Expn | Command::StartTls | Command::Auth => return self.error(NOT_OFFERED),
+            Command::Expn | Command::StartTls | Command::Auth { .. } => return self.error(NOT_OFFERED),
             // What follows BDAT is not a command; to read it as one would be a way in.
             Command::Bdat => return Action::Close(BREAK_OFF.into()),
             Command::Http => return Action::Close(NOT_HTTP.into()),
