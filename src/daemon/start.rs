@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::control::{Answers, Door};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
-use crate::listener::{self, Listener, Reception};
+use crate::listener::{self, Listener, Reception, Rules};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::scheduler::{Known, Scheduler, Terms, Widths, Wires};
 use crate::spool::{DestinationRecord, Spool, SpoolError};
@@ -28,6 +28,8 @@ use crate::time::{Deadline, Limit, clock};
 pub enum StartError {
     /// The spool cannot be used.
     Spool(SpoolError),
+    /// A file that the settings name is wrong.
+    Settings(String),
     /// The system said no: an address is taken, there are no threads.
     System(String),
 }
@@ -48,7 +50,7 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Spool(error) => error.fmt(f),
-            StartError::System(error) => f.write_str(error),
+            StartError::Settings(error) | StartError::System(error) => f.write_str(error),
         }
     }
 }
@@ -60,6 +62,8 @@ impl std::error::Error for StartError {}
 pub struct Began {
     /// Where it listens.
     pub listening: Vec<SocketAddr>,
+    /// Where it listens for TLS.
+    pub listening_tls: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -80,6 +84,7 @@ pub struct Daemon {
     pub(super) began: Began,
     scheduling: JoinHandle<()>,
     pool: Pool,
+    pub(super) rules: Rules,
     listener: Listener,
     door: Door,
     watchdog: Watchdog,
@@ -114,10 +119,10 @@ pub(super) fn terms(config: &Config) -> Terms {
 }
 
 /// Who we are: what an MX must not be.
-pub(super) fn own(config: &Config, listening: &[SocketAddr]) -> Own {
+pub(super) fn own(config: &Config, listening: &[SocketAddr], listening_tls: &[SocketAddr]) -> Own {
     Own {
         hostname: config.hostname.clone(),
-        addresses: listening.to_vec(),
+        addresses: [listening, listening_tls].concat(),
         extra: config.delivery.own_addresses.clone(),
     }
 }
@@ -130,9 +135,15 @@ impl Daemon {
     pub fn start(config: Config, file: Option<PathBuf>) -> Result<Daemon, StartError> {
         let wishes = wishes()?;
         raise_descriptors();
-        let doors = listener::Door::open_all(&config.listen.smtp);
+        let doors = listener::Door::open_all(&config.listen);
         let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
-        let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
+        let of = |tls_first: bool| {
+            let doors = doors.iter().filter(|door| door.is_tls_first() == tls_first);
+            doors.map(listener::Door::address).collect::<Vec<_>>()
+        };
+        let (listening, listening_tls) = (of(false), of(true));
+        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
+        let rules = Rules::of(Arc::clone(&shared)).map_err(StartError::Settings)?;
         let spool = Spool::open(&config.spool.path, config.spool.memory)?;
         let (known, queued) = found(&spool, &config)?;
         let totals = spool.totals()?;
@@ -146,13 +157,12 @@ impl Daemon {
         let sessions = Sessions::new();
         let pressure = Arc::new(Pressure::default());
         let servers = dns::servers(&config.dns);
-        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
         let shop = Arc::new(Workshop {
             spool: Arc::clone(&spool),
             resolver: RwLock::new(Arc::new(Resolver::new(servers.clone(), &config.dns))),
             sessions: Arc::clone(&sessions),
             config: Arc::clone(&shared),
-            own: RwLock::new(Arc::new(own(&config, &listening))),
+            own: RwLock::new(Arc::new(own(&config, &listening, &listening_tls))),
             reports: reports_in.clone(),
             arrivals: arrivals_in.clone(),
             pressure: Arc::clone(&pressure),
@@ -185,9 +195,10 @@ impl Daemon {
             arrivals: arrivals_in,
         };
         let door = Door::open(&config.spool.path, &Arc::new(answers))?;
-        let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
+        let listener = Listener::start(doors, rules.clone(), Arc::new(reception))?;
         let began = Began {
             listening,
+            listening_tls,
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -203,6 +214,7 @@ impl Daemon {
             began,
             scheduling,
             pool,
+            rules,
             listener,
             door,
             watchdog,
@@ -226,7 +238,10 @@ impl Daemon {
             match self.wishes.recv_timeout(ROUND) {
                 Ok(Wish::Reload) => self.reload(),
                 Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => late(&self.shop),
+                Err(RecvTimeoutError::Timeout) => {
+                    late(&self.shop);
+                    self.rules.refresh();
+                }
             }
             if self.scheduling.is_finished() {
                 return Err("the scheduler has ended; the log says why");
