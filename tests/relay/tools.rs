@@ -14,7 +14,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The Debian package of a program that has another name.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
+    ("aiosmtplib", "python3-aiosmtplib"),
     ("aiosmtpd", "python3-aiosmtpd"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
