@@ -34,7 +34,8 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-fn skipped(name: &str) {
+/// Says that a test passes without its program.
+pub fn skipped(name: &str) {
     let other = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = other.map_or(name, |(_, package)| *package);
     // Not `eprintln!`, which the test runner keeps to itself when the test passes.
@@ -44,9 +45,16 @@ fn skipped(name: &str) {
 /// Runs a program to its end, bounded, and gives what it printed.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
+    run_fed(command, "")
+}
+
+/// As `run`, with this on its standard input.
+#[track_caller]
+pub fn run_fed(command: &mut Command, input: &str) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let (out, err) = (dir.path().join("out"), dir.path().join("err"));
-    command.stdin(Stdio::null());
+    std::fs::write(dir.path().join("in"), input).unwrap();
+    command.stdin(File::open(dir.path().join("in")).unwrap());
     command.stdout(File::create(&out).unwrap());
     command.stderr(File::create(&err).unwrap());
     let status = Process::start(command).wait_end(&format!("{command:?}"));
