@@ -60,6 +60,9 @@ fn handshake(tls: &mut ClientConnection, stream: &mut TcpStream, send: usize, re
     (sent, heard)
 }
 
+/// How far each client goes, of a whole handshake.
+type Places = fn((usize, usize)) -> Vec<(usize, usize)>;
+
 /// A connection on which TLS is to begin.
 type Begin = fn(&House) -> TcpStream;
 
@@ -102,7 +105,7 @@ fn count(house: &House, words: &str) -> usize {
 }
 
 /// A client for each place, as many at once as there are seats; each is left at the deadline.
-fn stalls(begin: Begin, places: fn((usize, usize)) -> Vec<(usize, usize)>) {
+fn stalls(begin: Begin, places: Places) {
     let (house, root) = house();
     let house = house.start();
     let whole = wait_until("a whole handshake", SOON, || {
