@@ -32,7 +32,7 @@ pub struct ScramKeys {
 }
 
 impl Verifier {
-    /// How often `sendoff passwd` hashes. RFC 7677, 4 asks for 4,096 or more; this takes some 40 ms of one processor, for us
+    /// How often `sendoff passwd` hashes. RFC 7677, 4 asks for 4,096 or more; this takes tens of milliseconds of one processor, for us
     /// and for whoever has stolen the file.
     pub const ITERATIONS: NonZeroU32 = NonZeroU32::MIN.saturating_add(99_999);
     /// The octets of a salt.
