@@ -27,6 +27,7 @@ pub mod client;
 pub mod dns;
 pub mod server;
 // 2: the outside world, one door each
+pub mod credentials;
 pub mod net;
 pub mod sasl;
 pub mod spool;

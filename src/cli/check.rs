@@ -1,13 +1,21 @@
 //! `sendoff check`.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::Exit;
 use super::arguments::{self, settings};
 use super::table::print;
+use crate::config::Config;
+use crate::credentials::{Certificates, Source, UsersFile, expiries};
 use crate::dns;
+use crate::mail::rfc5322;
 use crate::sasl::Credentials;
+use crate::time::clock;
 use crate::tls::Outbound;
+
+/// A certificate that ends sooner should have been renewed by now: certbot does it 30 days before.
+const SOON: Duration = Duration::from_secs(14 * 86_400);
 
 /// Says what is wrong with a configuration; or, when nothing is, what it comes to.
 pub(super) fn check(arguments: &arguments::Check) -> Result<(), Exit> {
@@ -20,13 +28,37 @@ pub(super) fn check(arguments: &arguments::Check) -> Result<(), Exit> {
     let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let servers = dns::servers(&config.dns).iter().map(ToString::to_string).collect();
     let routes = config.routes.table.iter().map(|(pattern, to)| format!("{pattern} to {to}")).collect();
+    let certificates = certificates(&config).map_err(Exit::config)?;
+    let users = UsersFile(config.auth.users.clone()).make().map_err(Exit::config)?;
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{name}: fine");
     let _ = writeln!(out, "hostname  {}", config.hostname);
     let _ = writeln!(out, "listens   {}", list(config.listen.smtp.iter().map(ToString::to_string).collect()));
+    if !config.listen.smtps.is_empty() {
+        let _ = writeln!(
+            out,
+            "with TLS  {}",
+            list(config.listen.smtps.iter().map(ToString::to_string).collect())
+        );
+    }
+    let _ = writeln!(out, "shows     {}", list(certificates));
+    let _ = writeln!(out, "users     {}", users.map_or("none".to_owned(), |users| users.count().to_string()));
     let _ = writeln!(out, "spool     {}", config.spool.path.display());
     let _ = writeln!(out, "asks      {}", list(servers));
     let _ = writeln!(out, "routes    {}", list(routes));
     print(&out)
+}
+
+/// Each certificate, and when it ends.
+fn certificates(config: &Config) -> Result<Vec<String>, String> {
+    let now = clock::unix();
+    let ends = expiries(&Certificates(config.listen.certificates.clone()))?;
+    let words = ends.into_iter().map(|(name, end)| match end {
+        Some(end) if end <= now => format!("{name} (WARNING: it ended on {})", rfc5322(end)),
+        Some(end) if end <= now.after(SOON) => format!("{name} (WARNING: it ends on {})", rfc5322(end)),
+        Some(end) => format!("{name} (to {})", rfc5322(end)),
+        None => name,
+    });
+    Ok(words.collect())
 }

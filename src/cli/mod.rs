@@ -5,6 +5,8 @@ mod check;
 mod connections;
 mod exit;
 mod logging;
+mod passwd;
+mod prompt;
 mod queue;
 mod send;
 mod serve;
@@ -33,6 +35,7 @@ pub fn run() -> ExitCode {
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Send(arguments) => send::send(&arguments),
+        Command::Passwd(arguments) => passwd::passwd(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
+use super::access::Auth;
 use super::nearest::nearest;
 use super::settings::{Bounce, Config, Delivery, Dns, Listen, Spool, Timeouts};
 use super::tls::Tls;
@@ -44,7 +45,8 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, tls, routes } = config;
+        let Config { hostname, spool, listen, auth, delivery, retry, timeouts, dns, bounce, tls, routes } =
+            config;
         self.key("", "hostname", hostname, value::domain);
         keys!(self, spool: Spool {
             path = value::path,
@@ -55,11 +57,17 @@ impl<'a> Reading<'a> {
         });
         keys!(self, listen: Listen {
             smtp = list(value::listen_address),
+            smtps = list(value::listen_address),
+            certificates = list(value::key_pair),
             relay_from = list(value::network),
             max_message_size = size,
             max_recipients = number,
             clients = number,
             hop_limit = number,
+        });
+        keys!(self, auth: Auth {
+            users = value::path_or_none,
+            plaintext_on_loopback = value::yes_or_no,
         });
         keys!(self, delivery: Delivery {
             workers = number,
@@ -99,6 +107,7 @@ impl<'a> Reading<'a> {
             idle = duration,
             patience = duration,
             client = duration,
+            client_handshake = duration,
             client_session = duration,
             shutdown = duration,
             min_data_rate = size,
@@ -220,6 +229,7 @@ fn find<'a>(table: &'a DeTable<'a>, key: &str) -> Option<(&'a Spanned<DeString<'
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::access::KeyPair;
     use crate::config::settings::{Network, Retry};
     use crate::config::{Roots, Routes, TlsMode};
     use crate::smtp::Domain;
@@ -238,11 +248,16 @@ mod tests {
             max_queued = 35
             [listen]
             smtp = ["[::1]:2"]
+            smtps = ["[::1]:3"]
+            certificates = [{ certificate = "c.pem", key = "k.pem" }]
             relay_from = ["10.0.0.0/8"]
             max_message_size = "3kB"
             max_recipients = 4
             clients = 5
             hop_limit = 6
+            [auth]
+            users = "u"
+            plaintext_on_loopback = true
             [delivery]
             workers = 0x70
             connections_per_destination = 8
@@ -280,6 +295,7 @@ mod tests {
             idle = "34s"
             patience = "35s"
             client = "36s"
+            client_handshake = "25s"
             client_session = "37s"
             shutdown = "38s"
             min_data_rate = 39
@@ -304,12 +320,15 @@ mod tests {
             spool: Spool { path: "here".into(), memory: 1, min_free: 33, min_free_files: 34, max_queued: 35 },
             listen: Listen {
                 smtp: vec!["[::1]:2".parse().unwrap()],
+                smtps: vec!["[::1]:3".parse().unwrap()],
+                certificates: vec![KeyPair { certificate: "c.pem".into(), key: "k.pem".into() }],
                 relay_from: vec![Network::parse("10.0.0.0/8").unwrap()],
                 max_message_size: 3000,
                 max_recipients: 4,
                 clients: 5,
                 hop_limit: 6,
             },
+            auth: Auth { users: Some("u".into()), plaintext_on_loopback: true },
             delivery: Delivery {
                 workers: 112,
                 connections_per_destination: 8,
@@ -347,6 +366,7 @@ mod tests {
                 idle: s(34),
                 patience: s(35),
                 client: s(36),
+                client_handshake: s(25),
                 client_session: s(37),
                 shutdown: s(38),
                 min_data_rate: 39,

@@ -1,5 +1,6 @@
 //! Settings as plain data (floor 1). Every key has a default; the reading of files is in `load`, the checks in `check`.
 
+mod access;
 mod check;
 mod error;
 mod keys;
@@ -11,6 +12,7 @@ mod tls;
 mod units;
 mod value;
 
+pub use access::{Auth, KeyPair};
 pub use check::Contradiction;
 pub use error::{ConfigError, Fault, Place};
 pub use routes::Routes;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access::{Auth, KeyPair};
 use super::routes::Routes;
 use super::tls::{Roots, Tls, TlsMode};
 use crate::smtp::Domain;
@@ -22,6 +23,8 @@ pub struct Config {
     pub spool: Spool,
     /// `[listen]`
     pub listen: Listen,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[retry]`
@@ -58,6 +61,10 @@ pub struct Spool {
 pub struct Listen {
     /// Where plain SMTP is spoken.
     pub smtp: Vec<SocketAddr>,
+    /// Where TLS comes before SMTP: submissions (RFC 8314, 3.3).
+    pub smtps: Vec<SocketAddr>,
+    /// What we show in TLS; the first to whoever asks for no name, or for one that none has. Empty: no TLS.
+    pub certificates: Vec<KeyPair>,
     /// Who may relay without AUTH.
     pub relay_from: Vec<Network>,
     /// The largest message, in octets.
@@ -147,6 +154,8 @@ pub struct Timeouts {
     pub patience: Duration,
     /// A client of the listener: each command, and each block of its data.
     pub client: Duration,
+    /// A client's TLS handshake as a whole.
+    pub client_handshake: Duration,
     /// A client's session as a whole.
     pub client_session: Duration,
     /// How long sessions in flight may go on after SIGTERM.
@@ -247,6 +256,8 @@ impl Default for Config {
             },
             listen: Listen {
                 smtp: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2525))],
+                smtps: Vec::new(),
+                certificates: Vec::new(),
                 relay_from: vec![
                     Network { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 },
                     Network { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
@@ -256,6 +267,7 @@ impl Default for Config {
                 clients: 500,
                 hop_limit: 50,
             },
+            auth: Auth { users: None, plaintext_on_loopback: false },
             delivery: Delivery {
                 workers: 1000,
                 connections_per_destination: 20,
@@ -293,6 +305,7 @@ impl Default for Config {
                 idle: 2 * SECOND,
                 patience: 10 * SECOND,
                 client: 5 * MINUTE,
+                client_handshake: MINUTE,
                 client_session: HOUR,
                 shutdown: 10 * SECOND,
                 min_data_rate: 500,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::access::KeyPair;
 use super::settings::Network;
 use super::tls::{Roots, TlsMode};
 use super::units;
@@ -142,6 +143,26 @@ pub fn policy(value: &Value) -> Result<Vec<(String, TlsMode)>, Wrong> {
         table.push((name, tls_mode(value)?));
     }
     Ok(table)
+}
+
+pub fn yes_or_no(value: &Value) -> Result<bool, Wrong> {
+    let found = value.get_ref();
+    found.as_bool().map_or_else(|| wrong(value, format!("write true or false, not {}", a(found))), Ok)
+}
+
+/// `{ certificate = "chain.pem", key = "key.pem" }`.
+pub fn key_pair(value: &Value) -> Result<KeyPair, Wrong> {
+    const HOW: &str = "write { certificate = \"chain.pem\", key = \"key.pem\" }";
+    let Some(table) = value.get_ref().as_table() else {
+        return wrong(value, format!("{HOW}, not {}", a(value.get_ref())));
+    };
+    let entry = |name: &str| table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
+    match (entry("certificate"), entry("key")) {
+        (Some(certificate), Some(key)) if table.len() == 2 => {
+            Ok(KeyPair { certificate: path(certificate)?, key: path(key)? })
+        }
+        _ => wrong(value, HOW),
+    }
 }
 
 /// A list, each entry read by `entry`. A single value is refused rather than taken for a list of one: the file then reads

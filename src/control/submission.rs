@@ -44,6 +44,7 @@ impl Answers {
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             hostname: &config.hostname,
             protocol: Protocol::Local,
+            tls: None,
             id: draft.id(),
         };
         draft.write(received.field(&envelope).as_bytes()).map_err(trouble)?;

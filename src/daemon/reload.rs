@@ -43,6 +43,7 @@ impl Daemon {
         config.spool.path.clone_from(&old.spool.path);
         config.spool.memory = old.spool.memory;
         config.listen.smtp = old.listen.smtp.clone();
+        config.listen.smtps = old.listen.smtps.clone();
         config.listen.clients = old.listen.clients;
         config.delivery.workers = old.delivery.workers;
         self.ledger.set_caps(caps(&config));
@@ -51,8 +52,9 @@ impl Daemon {
             let resolver = Resolver::new(dns::servers(&config.dns), &config.dns);
             *self.shop.resolver.write() = Arc::new(resolver);
         }
-        *self.shop.own.write() = Arc::new(own(&config, &self.began.listening));
+        *self.shop.own.write() = Arc::new(own(&config, &self.began.listening, &self.began.listening_tls));
         *self.config.write() = Arc::new(config);
+        self.rules.reload();
         // Routes, nameservers, ports: what rests may be deliverable now.
         self.shop.addresses.forget();
         self.scheduler.reconsider();

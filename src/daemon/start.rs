@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::control::{Answers, Door};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
-use crate::listener::{self, Listener, Reception};
+use crate::listener::{self, Listener, Reception, Rules};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::sasl::{Credentials, CredentialsError};
 use crate::scheduler::{Beginning, Known, Scheduler, Terms, Widths, Wires};
@@ -76,6 +76,8 @@ impl std::error::Error for StartError {}
 pub struct Began {
     /// Where it listens.
     pub listening: Vec<SocketAddr>,
+    /// Where it listens for TLS.
+    pub listening_tls: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -96,6 +98,7 @@ pub struct Daemon {
     pub(super) began: Began,
     scheduling: JoinHandle<()>,
     pool: Pool,
+    pub(super) rules: Rules,
     listener: Listener,
     door: Door,
     watchdog: Watchdog,
@@ -130,10 +133,10 @@ pub(super) fn terms(config: &Config) -> Terms {
 }
 
 /// Who we are: what an MX must not be.
-pub(super) fn own(config: &Config, listening: &[SocketAddr]) -> Own {
+pub(super) fn own(config: &Config, listening: &[SocketAddr], listening_tls: &[SocketAddr]) -> Own {
     Own {
         hostname: config.hostname.clone(),
-        addresses: listening.to_vec(),
+        addresses: [listening, listening_tls].concat(),
         extra: config.delivery.own_addresses.clone(),
     }
 }
@@ -148,9 +151,15 @@ impl Daemon {
         raise_descriptors();
         let tls = Outbound::new(&config.tls)?;
         let credentials = Credentials::load(config.delivery.credentials.as_deref())?;
-        let doors = listener::Door::open_all(&config.listen.smtp);
+        let doors = listener::Door::open_all(&config.listen);
         let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
-        let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
+        let of = |tls_first: bool| {
+            let doors = doors.iter().filter(|door| door.is_tls_first() == tls_first);
+            doors.map(listener::Door::address).collect::<Vec<_>>()
+        };
+        let (listening, listening_tls) = (of(false), of(true));
+        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
+        let rules = Rules::of(Arc::clone(&shared)).map_err(StartError::Settings)?;
         let spool = Spool::open(&config.spool.path, config.spool.memory)?;
         let workers = config.delivery.workers;
         let (freed_in, freed) = bounded(4 * workers + 64);
@@ -171,13 +180,12 @@ impl Daemon {
         take_up(&spool, &config, &mut beginning)?;
         let totals = spool.totals()?;
         let servers = dns::servers(&config.dns);
-        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
         let shop = Arc::new(Workshop {
             spool: Arc::clone(&spool),
             resolver: RwLock::new(Arc::new(Resolver::new(servers.clone(), &config.dns))),
             sessions: Arc::clone(&sessions),
             config: Arc::clone(&shared),
-            own: RwLock::new(Arc::new(own(&config, &listening))),
+            own: RwLock::new(Arc::new(own(&config, &listening, &listening_tls))),
             tls: RwLock::new(Arc::new(tls)),
             credentials: RwLock::new(Arc::new(credentials)),
             reports: reports_in,
@@ -204,9 +212,10 @@ impl Daemon {
             arrivals: arrivals_in,
         };
         let door = Door::open(&config.spool.path, &Arc::new(answers))?;
-        let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
+        let listener = Listener::start(doors, rules.clone(), Arc::new(reception))?;
         let began = Began {
             listening,
+            listening_tls,
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -222,6 +231,7 @@ impl Daemon {
             began,
             scheduling,
             pool,
+            rules,
             listener,
             door,
             watchdog,
@@ -261,6 +271,7 @@ impl Daemon {
     /// What is looked after once a second.
     fn look_after(&self) {
         late(&self.shop);
+        self.rules.refresh();
         // Whoever wants to send hears it at the door; here it is only noticed, and said once.
         let _ = self.shop.spool.room(&Marks::of(&self.config.read()), 0, 0);
     }

@@ -8,6 +8,7 @@ mod ledger;
 mod ledger_tests;
 mod lines;
 mod pressure;
+mod rest;
 mod sessions;
 mod stream;
 mod sync;

@@ -3,14 +3,16 @@
 //! A line goes in, an [`Action`] comes out. The session knows where the conversation stands and what the client may do; it
 //! holds no socket, reads no clock, and keeps no mail. What a client can make it keep is one envelope.
 
+use crate::credentials::{Claim, Verdict};
 use crate::mail::{BodyType, Envelope};
-use crate::smtp::{Command, EnhancedStatus, ForwardPath, Mailbox, Refusal, ReversePath};
+use crate::smtp::{Command, EnhancedStatus, ForwardPath, Mailbox, Refusal, ReversePath, Secret};
 use crate::time::Unix;
 
+use super::authentication::Authentication;
 use super::{Policy, Proof, Response};
 
 /// What to do about a command.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Action {
     /// Say this, and hear the next command.
     Say(Response),
@@ -19,6 +21,10 @@ pub enum Action {
     Begin(u64),
     /// The client wants to send data for this transaction. Say 354 and receive it, or say why not.
     Receive(Box<Transaction>),
+    /// Begin TLS, and tell [`Session::secured`].
+    StartTls,
+    /// Find out whether this is true, and tell [`Session::judged`].
+    Judge(Box<Claim>),
     /// Say this, and close.
     Close(Response),
 }
@@ -64,6 +70,10 @@ const MAIL_FIRST: Refusal = Refusal::new(503, 5, 1, "say MAIL first");
 const NO_RECIPIENTS: Refusal = Refusal::new(554, 5, 1, "no valid recipients");
 const TOO_LARGE: Refusal = Refusal::new(552, 3, 4, "the message is larger than it may be");
 const NO_RELAYING: Refusal = Refusal::new(550, 7, 1, "");
+const AUTH_FIRST: Refusal = Refusal::new(530, 7, 0, "authentication is needed to relay");
+const SECURE_FIRST: Refusal = Refusal::new(538, 7, 11, "AUTH needs TLS: say STARTTLS first");
+const SECURED: Refusal = Refusal::new(503, 5, 1, "TLS has begun already");
+const AUTHENTICATED: Refusal = Refusal::new(503, 5, 1, "you are authenticated already");
 const TOO_MANY_RECIPIENTS: Refusal = Refusal::new(452, 5, 3, "too many recipients, send the rest later");
 const NOT_OFFERED: Refusal = Refusal::new(502, 5, 1, "this command is not offered");
 const BREAK_OFF: Refusal = Refusal::new(502, 5, 1, "BDAT is not offered, closing");
@@ -83,6 +93,9 @@ pub struct Session {
     policy: Policy,
     greeting: Option<Greeting>,
     transaction: Option<Box<Transaction>>,
+    /// Version and cipher, when there is TLS.
+    tls: Option<String>,
+    authentication: Authentication,
     errors: u32,
     /// The last transaction was refused for want of room.
     is_unwelcome: bool,
@@ -95,7 +108,9 @@ impl Session {
 
     /// A session under these rules.
     pub fn new(policy: Policy) -> Session {
-        Session { policy, greeting: None, transaction: None, errors: 0, is_unwelcome: false }
+        let (greeting, transaction, tls) = (None, None, None);
+        let authentication = Authentication::default();
+        Session { policy, greeting, transaction, tls, authentication, errors: 0, is_unwelcome: false }
     }
 
     /// The rules.
@@ -108,6 +123,33 @@ impl Session {
         self.greeting.as_ref()
     }
 
+    /// Version and cipher, when there is TLS.
+    pub fn tls(&self) -> Option<&str> {
+        self.tls.as_deref()
+    }
+
+    /// As whom the client has authenticated.
+    pub fn user(&self) -> Option<&str> {
+        self.authentication.user()
+    }
+
+    /// Whether the next line is a response of AUTH, and no command.
+    pub fn awaits_response(&self) -> bool {
+        self.authentication.awaits_response()
+    }
+
+    /// TLS has begun, with `terms`, its version and cipher. What was said in the clear, anybody may have said: it is
+    /// forgotten (RFC 3207, 4.2).
+    pub fn secured(&mut self, terms: String) {
+        (self.greeting, self.transaction, self.tls) = (None, None, Some(terms));
+        self.authentication = Authentication::default();
+    }
+
+    /// What is said to a claim.
+    pub fn judged(&mut self, claim: Claim, verdict: Verdict) -> Action {
+        self.authentication.judged(claim, verdict)
+    }
+
     /// The first thing that is said.
     pub fn banner(&self) -> Response {
         Response::greeting(&self.policy.hostname)
@@ -115,6 +157,9 @@ impl Session {
 
     /// A line without its CRLF.
     pub fn line(&mut self, line: &[u8]) -> Action {
+        if self.awaits_response() {
+            return self.response(line);
+        }
         match Command::parse(line) {
             Ok(command) => self.command(command),
             Err(refusal) if FORGIVEN.contains(&refusal.status()) => Action::Say(refusal.into()),
@@ -124,11 +169,13 @@ impl Session {
 
     /// A line that was ended by LF alone; it is not executed.
     pub fn bare_lf(&mut self) -> Action {
+        self.authentication.cancel();
         self.error(BARE_LF)
     }
 
     /// A line that was too long to be kept; it was skipped.
     pub fn long_line(&mut self) -> Action {
+        self.authentication.cancel();
         self.error(LONG_LINE)
     }
 
@@ -154,7 +201,10 @@ impl Session {
         let hostname = &self.policy.hostname;
         Action::Say(match command {
             Command::Ehlo(helo) => {
-                let response = Response::ehlo(hostname, self.policy.max_message_size);
+                let tls = self.policy.tls.is_some() && self.tls.is_none();
+                let auth = self.policy.gate.as_ref().filter(|_| self.can_authenticate());
+                let mechanisms = auth.map(|gate| Authentication::mechanisms(gate)).unwrap_or_default();
+                let response = Response::ehlo(hostname, self.policy.max_message_size, tls, &mechanisms);
                 self.greet(helo, true);
                 response
             }
@@ -176,7 +226,9 @@ impl Session {
             Command::Vrfy => Response::cannot_verify(),
             Command::Help => Response::help(),
             Command::Quit => return Action::Close(Response::bye(hostname)),
-            Command::Expn | Command::StartTls | Command::Auth => return self.error(NOT_OFFERED),
+            Command::StartTls => return self.start_tls(),
+            Command::Auth { mechanism, initial } => return self.auth(&mechanism, initial),
+            Command::Expn => return self.error(NOT_OFFERED),
             // What follows BDAT is not a command; to read it as one would be a way in.
             Command::Bdat => return Action::Close(BREAK_OFF.into()),
             Command::Http => return Action::Close(NOT_HTTP.into()),
@@ -187,6 +239,45 @@ impl Session {
     fn greet(&mut self, helo: String, esmtp: bool) {
         self.greeting = Some(Greeting { helo, esmtp });
         self.transaction = None;
+    }
+
+    fn start_tls(&mut self) -> Action {
+        match (&self.policy.tls, &self.tls) {
+            (_, Some(_)) => self.error(SECURED),
+            (None, None) => self.error(NOT_OFFERED),
+            (Some(_), None) => Action::StartTls,
+        }
+    }
+
+    /// Whether AUTH would be heard: a password is not to be said in the clear.
+    fn can_authenticate(&self) -> bool {
+        let safe = self.tls.is_some() || self.policy.auth_in_clear;
+        self.policy.gate.is_some() && safe && self.user().is_none()
+    }
+
+    /// Once in a session, and not in a transaction (RFC 4954, 4).
+    fn auth(&mut self, mechanism: &str, initial: Option<Secret>) -> Action {
+        let Some(gate) = self.policy.gate.clone() else { return self.error(NOT_OFFERED) };
+        if !self.greeting.as_ref().is_some_and(|greeting| greeting.esmtp) {
+            return self.error(GREET_FIRST);
+        }
+        if self.user().is_some() {
+            return self.error(AUTHENTICATED);
+        }
+        if self.transaction.is_some() {
+            return self.error(NESTED);
+        }
+        if !self.can_authenticate() {
+            return self.error(SECURE_FIRST);
+        }
+        let begun = self.authentication.begin(&gate, mechanism, initial);
+        begun.unwrap_or_else(|refusal| self.error(refusal))
+    }
+
+    fn response(&mut self, line: &[u8]) -> Action {
+        let Some(gate) = self.policy.gate.clone() else { return self.error(NOT_OFFERED) };
+        let said = self.authentication.respond(&gate, line);
+        said.unwrap_or_else(|refusal| self.error(refusal))
     }
 
     fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>, eight_bit: bool) -> Action {
@@ -210,7 +301,10 @@ impl Session {
             return self.mail_first();
         };
         // The postmaster too: we keep no mailboxes, so his mail would be relayed as any other.
-        if !self.policy.may_relay {
+        if !self.policy.may_relay && self.authentication.user().is_none() {
+            if self.policy.gate.is_some() {
+                return self.error(AUTH_FIRST);
+            }
             let words = match &forward_path {
                 ForwardPath::Mailbox(mailbox) => format!("relaying to <{mailbox}> is denied to you"),
                 ForwardPath::Postmaster => "relaying is denied to you".to_owned(),
@@ -250,6 +344,3 @@ impl Session {
         Action::Close(TOO_MANY_ERRORS.into())
     }
 }
-
-#[cfg(test)]
-mod tests;

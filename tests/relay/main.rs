@@ -11,16 +11,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the verdict")]
 #![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
+mod authentication;
 mod bounces;
 mod client;
 mod deadlines;
 mod delivery;
 mod failover;
+mod guarded;
+mod handshakes;
 mod hostile;
 mod house;
 mod lifecycle;
 mod look;
 mod misbehaviour;
+mod open_relay;
 mod operator;
 mod peer;
 mod peers;
@@ -29,6 +33,7 @@ mod quarantine;
 mod regression;
 mod retries;
 mod scale;
+mod secure;
 mod settings;
 mod space;
 #[path = "../torture/strace.rs"]

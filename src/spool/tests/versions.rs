@@ -39,7 +39,11 @@ fn every_earlier_version_is_taken_over_with_its_mail() {
 
 fn listed_failure() -> Failure {
     Failure {
-        remote: Some(Remote { name: "mx.y.example".into(), address: Some([192, 0, 2, 1].into()) }),
+        remote: Some(Remote {
+            name: "mx.y.example".into(),
+            address: Some([192, 0, 2, 1].into()),
+            channel: None,
+        }),
         ..failure()
     }
 }
