@@ -151,9 +151,9 @@ impl Connection {
         self.wire.secure(tls)
     }
 
-    /// What TLS has agreed on, once it has.
-    pub fn tls(&self) -> Option<&rustls::Connection> {
-        self.wire.tls()
+    /// Version and cipher that TLS has agreed on, once it has.
+    pub fn agreed(&self) -> Option<(String, String)> {
+        self.wire.agreed()
     }
 
     /// Tells the server that nothing follows, before a close in good order.
