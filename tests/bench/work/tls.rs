@@ -6,6 +6,9 @@
 //! counted at the far side, which takes no mail in the clear where it has TLS; it and the driver share the processors with
 //! the relay, so of the ratios that of processor time is the relay's own. Where mail is accepted faster than it leaves, p50 and
 //! p99 are mostly the wait in the queue.
+//!
+//! TLS is as the defaults have it, opportunistic. Sendoff looks at no certificate and no signature then, so a handshake that
+//! is resumed leaves out little of its work; it is the host that need not sign.
 
 use super::Bench;
 use super::figures::Figures;
