@@ -25,6 +25,7 @@ mod places;
 mod post;
 mod relay;
 mod source;
+mod starttls;
 mod street;
 mod table;
 mod talk;
@@ -36,12 +37,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use street::Street;
-use work::{Bench, crowd, drain, growth, holes, number, pool, scale, sessions, throughput};
+use work::{Bench, crowd, drain, growth, holes, number, pool, scale, sessions, throughput, tls};
 
 /// A workload by its name.
 type Workload = (&'static str, fn(&Bench));
 
-const WORKLOADS: [Workload; 16] = [
+const WORKLOADS: [Workload; 17] = [
     ("steady", throughput::steady),
     ("one-domain", throughput::one_domain),
     ("large", throughput::large),
@@ -49,6 +50,7 @@ const WORKLOADS: [Workload; 16] = [
     ("trickle", throughput::trickle),
     ("drain", drain::run),
     ("growth", growth::run),
+    ("tls", tls::run),
     ("holes-200", holes::run),
     ("holes-10000-over-200-addresses", crowd::over_200_addresses),
     ("holes-10000-at-one-address", crowd::at_one_address),

@@ -10,6 +10,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub enum Manners {
     /// Takes all mail.
     Good,
+    /// Takes all mail under TLS, after STARTTLS, and none in the clear.
+    Starttls {
+        /// It takes up sessions where others have ended.
+        resumes: bool,
+    },
     /// Connects, and never says a word.
     Silent,
     /// Refuses the connection: nobody listens.
@@ -48,9 +53,11 @@ const fn zone(name: &'static str, manners: Manners, block: u8, shared_by: Option
 }
 
 /// All of them.
-pub const ZONES: [Zone; 15] = [
+pub const ZONES: [Zone; 17] = [
     zone("good", Manners::Good, 20, None),
     zone("known", Manners::Good, 21, None),
+    zone("tls", Manners::Starttls { resumes: true }, 22, None),
+    zone("tlsfresh", Manners::Starttls { resumes: false }, 23, None),
     zone("hole", Manners::Silent, 30, None),
     zone("group", Manners::Silent, 31, Some(200)),
     zone("shared", Manners::Silent, 32, Some(1)),

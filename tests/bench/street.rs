@@ -6,6 +6,7 @@
 
 use crate::places::{Manners, manners};
 use crate::post::Post;
+use crate::starttls::{Starttls, Tls};
 use crate::talk::{Next, Talk};
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
@@ -36,9 +37,9 @@ pub struct Count {
 }
 
 /// What the rest of the bench sees of it.
-#[derive(Default)]
 pub struct Street {
     pub post: Post,
+    pub starttls: Starttls,
     counts: Mutex<HashMap<IpAddr, Count>>,
     open: AtomicU64,
     /// Every host takes mail from now on, whatever it was.
@@ -48,7 +49,13 @@ pub struct Street {
 impl Street {
     /// Opens it, for as long as the program lives.
     pub fn open() -> std::io::Result<Arc<Street>> {
-        let street = Arc::new(Street::default());
+        let street = Arc::new(Street {
+            post: Post::default(),
+            starttls: Starttls::new()?,
+            counts: Mutex::default(),
+            open: AtomicU64::new(0),
+            healed: AtomicBool::new(false),
+        });
         let listener = listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, PORT).into())?;
         let mut hosts = Hosts::new(Arc::clone(&street), listener)?;
         std::thread::spawn(move || hosts.run());
@@ -132,6 +139,8 @@ struct Guest {
     at: IpAddr,
     manners: Manners,
     talk: Talk,
+    /// After STARTTLS. Most have none, and there may be many.
+    tls: Option<Box<Tls>>,
     street: Arc<Street>,
 }
 
@@ -206,14 +215,18 @@ impl Hosts {
             let manners = if healed { Manners::Good } else { manners(at) };
             self.street.came(at);
             let street = Arc::clone(&self.street);
-            self.greet(Guest { stream, at, manners, talk: Talk::default(), street });
+            let secure = matches!(manners, Manners::Starttls { .. });
+            let talk = if secure { Talk::before_tls() } else { Talk::default() };
+            self.greet(Guest { stream, at, manners, talk, tls: None, street });
         }
     }
 
     /// What a host does with a new guest, and whether it keeps it.
     fn greet(&mut self, mut guest: Guest) {
         let said = match guest.manners {
-            Manners::Good | Manners::Mute | Manners::Undecided => guest.stream.write_all(BANNER),
+            Manners::Good | Manners::Starttls { .. } | Manners::Mute | Manners::Undecided => {
+                guest.stream.write_all(BANNER)
+            }
             Manners::Garbage => {
                 guest.stream.write_all(&[0x80, b'\n', 0xff, 0, b'2', b'2', b'0', b'\r', 7, b'\n'])
             }
@@ -258,7 +271,7 @@ impl Hosts {
                 Ok(length) => {
                     self.reply.clear();
                     let bytes = &self.buffer[..length];
-                    let stays = guest.answer(bytes, &mut self.reply, &self.street.post);
+                    let stays = guest.answer(bytes, &mut self.reply);
                     // A client that does not read what it is told is none of the kinds here.
                     let said = self.reply.is_empty() || guest.stream.write_all(&self.reply).is_ok();
                     if !stays || !said || length < self.buffer.len() {
@@ -308,14 +321,25 @@ impl Hosts {
 
 impl Guest {
     /// Answers what was said, as this host would; false: it hangs up.
-    fn answer(&mut self, bytes: &[u8], reply: &mut Vec<u8>, post: &Post) -> bool {
+    fn answer(&mut self, bytes: &[u8], reply: &mut Vec<u8>) -> bool {
+        let Street { post, starttls, .. } = &*self.street;
+        let arrived = |head: &[u8], recipients| {
+            post.arrived(head, recipients);
+            true
+        };
         match self.manners {
-            Manners::Good => {
-                let next = self.talk.hear(bytes, reply, |head, recipients| {
-                    post.arrived(head, recipients);
-                    true
-                });
-                next == Next::Stay
+            Manners::Good => self.talk.hear(bytes, reply, arrived) == Next::Stay,
+            Manners::Starttls { resumes } => {
+                let talk = &mut self.talk;
+                let next = match &mut self.tls {
+                    Some(tls) => tls.hear(bytes, reply, starttls, |said, out| talk.hear(said, out, arrived)),
+                    None => talk.hear(bytes, reply, arrived),
+                };
+                if next == Next::Secure {
+                    self.talk = Talk::default();
+                    self.tls = starttls.begin(resumes).map(Box::new);
+                }
+                next == Next::Stay || next == Next::Secure && self.tls.is_some()
             }
             Manners::Undecided => self.talk.hear(bytes, reply, |_, _| false) == Next::Stay,
             _ => true,

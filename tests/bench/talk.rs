@@ -15,6 +15,8 @@ pub struct Talk {
     recipients: Recipients,
     /// The message being taken.
     data: Option<Data>,
+    /// STARTTLS comes before mail.
+    starttls: bool,
 }
 
 struct Data {
@@ -50,9 +52,16 @@ pub enum Next {
     Stay,
     /// The client has said QUIT: after what is in `out`, hang up.
     Close,
+    /// After what is in `out` comes a handshake, and another session (RFC 3207, 4.2).
+    Secure,
 }
 
 impl Talk {
+    /// A session that takes no mail in the clear, so that all that arrives has come under TLS.
+    pub fn before_tls() -> Talk {
+        Talk { starttls: true, ..Talk::default() }
+    }
+
     /// Hears `bytes` and writes what is answered into `out`. For a message, `arrived` gets its first octets and its recipients,
     /// and says whether the final dot is answered.
     pub fn hear(
@@ -79,8 +88,10 @@ impl Talk {
             self.line.extend(&bytes[..end]);
             bytes = &bytes[end + 1..];
             let line = std::mem::take(&mut self.line);
-            if self.command(&line, out) == Next::Close {
-                return Next::Close;
+            match self.command(&line, out) {
+                Next::Stay => {}
+                // What comes behind it was said to nobody.
+                next => return next,
             }
         }
         Next::Stay
@@ -89,6 +100,12 @@ impl Talk {
     fn command(&mut self, line: &[u8], out: &mut Vec<u8>) -> Next {
         let verb = line.get(..4).unwrap_or_default().to_ascii_uppercase();
         let reply: &[u8] = match verb.as_slice() {
+            b"EHLO" if self.starttls => b"250-far.test\r\n250-STARTTLS\r\n250 PIPELINING\r\n",
+            b"STAR" if self.starttls => {
+                out.extend(b"220 2.0.0 go on\r\n");
+                return Next::Secure;
+            }
+            b"MAIL" if self.starttls => b"530 5.7.0 STARTTLS first\r\n",
             b"EHLO" => b"250-far.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 104857600\r\n",
             b"RCPT" => {
                 self.recipients.add(line);

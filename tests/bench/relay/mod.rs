@@ -116,7 +116,7 @@ impl Relay {
         }
     }
 
-    /// Starts it in a fresh directory. `settings` are lines for Sendoff's configuration.
+    /// Starts it in a fresh directory. `settings` are lines for the configuration of Sendoff or of Postfix, as each has them.
     ///
     /// # Errors
     /// The reason in words, with the end of its log.
@@ -145,7 +145,7 @@ impl Relay {
         let started = match self {
             Relay::Ceiling => Ok(None),
             Relay::Sendoff => sendoff::start(&home, settings),
-            Relay::Postfix => postfix::start(&home, &[]),
+            Relay::Postfix => postfix::start(&home, &postfix::lines(settings)),
             Relay::PostfixTuned => postfix::start(&home, &postfix::TUNED),
             Relay::Exim => exim::start(&home),
             Relay::OpenSmtpd => opensmtpd::start(&home, true),

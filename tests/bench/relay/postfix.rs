@@ -47,6 +47,12 @@ pub(super) fn version() -> String {
     words("/usr/sbin/postconf", &["-h", "mail_version"]).map_or_else(String::new, |v| format!("Postfix {v}"))
 }
 
+/// Lines of main.cf, as [`start`] takes them.
+pub(super) fn lines(settings: &str) -> Vec<(&str, &str)> {
+    let pairs = settings.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.trim(), value.trim())).collect()
+}
+
 pub(super) fn start(home: &Path, tuned: &[(&str, &str)]) -> Result<Option<Child>, String> {
     let (config, queue, data) = (home.join("config"), home.join("queue"), home.join("data"));
     for directory in [&config, &queue, &data] {

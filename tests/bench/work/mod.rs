@@ -10,6 +10,7 @@ pub mod pool;
 pub mod scale;
 pub mod sessions;
 pub mod throughput;
+pub mod tls;
 
 use crate::post::{Summary, quantile};
 use crate::relay::{Relay, Running};
