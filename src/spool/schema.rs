@@ -1,21 +1,26 @@
 //! The schema, which is an interface for operators, and the opening of connections.
 //!
-//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 1 (`PRAGMA user_version`):
+//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 2 (`PRAGMA user_version`):
 //!
 //! - `messages`: one row a message. `id` is the number of the queue id (eleven digits of base 32 elsewhere);
 //!   `reverse_path` is empty for `<>`; `body_type` 7 or 8 (BODY=); `size` in octets; `accepted` in Unix seconds; `file` 1
 //!   when the body is the file `body/<queue id>`, 0 when it is in `bodies`; `delay_notified` 1 when the reverse-path has
-//!   been told that the message is late. To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
+//!   been told that the message is late; `held` the Unix time since which an operator holds it, NULL when nobody does
+//!   (version 2). To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
 //!   a trigger removes the rest, and the next start its body file.
 //! - `recipients`: one row a recipient that is still queued; it goes when it is delivered or has failed. `n` counts from 0
 //!   within the message; `destination` as in the log; `next` in Unix seconds, 0 for at once; `last_*` is the last failure:
 //!   `last_blame` site, message or recipient, `last_said` 1 when `last_text` is a real reply of the server and 0 when the
-//!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same.
+//!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same; `redirected` 1 when an
+//!   operator has chosen its destination, so that the routes do not (version 2).
 //! - `bodies`: the octets of small messages, as they were accepted.
 //! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed.
 //! - `destinations`: the standing of next hops, so that a restart does not run into the same holes again: failures in a
 //!   row, no attempt before `until`, `proven` 1 when the last session reached a reply to EHLO.
+//! - `suspended`: destinations that an operator has suspended, `since` when and why (version 2).
 //! - `ids`: no id up to `last` is given again.
+//!
+//! A spool of an older version is brought up to this one when it is opened, step by step, in one transaction.
 //!
 //! Envelopes, bodies and attempts are apart, so that a start reads envelopes only. The tables are STRICT: what an operator
 //! writes by hand has at least the right type.
@@ -30,12 +35,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::SpoolError;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How long a connection waits for the database's locks: an operator's `sqlite3` may hold them for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
-const TABLES: &str = "
+/// Version 1; what came later is in [`STEPS`].
+pub(super) const TABLES: &str = "
 CREATE TABLE messages (
     id             INTEGER PRIMARY KEY,
     reverse_path   TEXT    NOT NULL,
@@ -97,6 +103,18 @@ END;
 PRAGMA user_version = 1;
 ";
 
+/// What makes each version from the one before it: the first makes version 2.
+const STEPS: [&str; 1] = ["
+ALTER TABLE messages ADD COLUMN held INTEGER;
+ALTER TABLE recipients ADD COLUMN redirected INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE suspended (
+    destination TEXT PRIMARY KEY,
+    since       INTEGER NOT NULL,
+    reason      TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
+PRAGMA user_version = 2;
+"];
+
 /// A connection to the database in `path`, set up as all of ours are. The database is made, empty, if it is missing.
 pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
     let path = path.join("spool.db");
@@ -116,17 +134,23 @@ pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
     prepared.map_err(|e| SpoolError::sql(&e))
 }
 
-/// Makes the tables in an empty database; refuses what is not ours to read.
+/// Makes the tables in an empty database, brings older ones up to [`VERSION`], refuses what is not ours to read.
 pub(super) fn prepare(connection: &Connection) -> Result<(), SpoolError> {
     let number = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| SpoolError::sql(&e))
     };
+    let upgrade = |first: &str, from: usize| {
+        let steps = STEPS.get(from..).unwrap_or_default().concat();
+        let done = connection.execute_batch(&format!("BEGIN IMMEDIATE; {first} {steps} COMMIT;"));
+        done.map_err(|e| SpoolError::sql(&e))
+    };
     match number("PRAGMA user_version")? {
         VERSION => Ok(()),
-        0 if number("SELECT count(*) FROM sqlite_schema")? == 0 => {
-            let made = connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} COMMIT;"));
-            made.map_err(|e| SpoolError::sql(&e))
+        found @ 1..VERSION => {
+            log::info!("the spool is brought from version {found} to {VERSION} of its tables");
+            upgrade("", usize::try_from(found - 1).unwrap_or(0))
         }
+        0 if number("SELECT count(*) FROM sqlite_schema")? == 0 => upgrade(TABLES, 0),
         0 => Err(SpoolError::Corrupt { id: None, text: "spool.db is another program's database".into() }),
         found => Err(SpoolError::Version { found, ours: VERSION }),
     }

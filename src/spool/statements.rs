@@ -60,7 +60,10 @@ impl<'c> Statements<'c> {
             commit: statement("COMMIT")?,
             rollback: statement("ROLLBACK")?,
             reserve: statement("UPDATE ids SET last = ?1")?,
-            message: statement("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")?,
+            message: statement(
+                "INSERT INTO messages (id, reverse_path, body_type, size, accepted, file)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?,
             recipient: statement(
                 "INSERT INTO recipients (message, n, address, destination) VALUES (?1, ?2, ?3, ?4)",
             )?,

@@ -50,7 +50,7 @@ fn more_than_a_page_is_taken_up_in_order() {
     sql(
         dir.path(),
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-         INSERT INTO messages SELECT i, '', 7, 1, i, 0, 0 FROM n;
+         INSERT INTO messages SELECT i, '', 7, 1, i, 0, 0, NULL FROM n;
          INSERT INTO recipients (message, n, address, destination) SELECT id, 0, 'a@x.example', 'x.example' FROM messages;",
     );
     let (taken, entries) = take_up(&open(dir.path()));
@@ -152,8 +152,9 @@ fn one_spool_has_one_relay() {
 fn a_newer_spool_and_a_foreign_database_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    sql(dir.path(), "PRAGMA user_version = 2");
-    assert_eq!(Spool::open(dir.path(), 0).err(), Some(SpoolError::Version { found: 2, ours: 1 }));
+    sql(dir.path(), "PRAGMA user_version = 99");
+    let ours = crate::spool::schema::VERSION;
+    assert_eq!(Spool::open(dir.path(), 0).err(), Some(SpoolError::Version { found: 99, ours }));
     let dir = tempfile::tempdir().unwrap();
     sql(dir.path(), "CREATE TABLE recipes (name)");
     assert!(matches!(Spool::open(dir.path(), 0), Err(SpoolError::Corrupt { id: None, .. })));
@@ -161,6 +162,31 @@ fn a_newer_spool_and_a_foreign_database_are_refused() {
     std::fs::write(dir.path().join("spool.db"), "not a database at all, but long enough to look like one")
         .unwrap();
     assert!(matches!(Spool::open(dir.path(), 0), Err(SpoolError::Corrupt { id: None, .. })));
+}
+
+/// A spool as version 1 left it, with a message in it.
+#[test]
+fn a_spool_of_version_1_is_brought_up_to_date_with_its_mail() {
+    let dir = tempfile::tempdir().unwrap();
+    sql(dir.path(), crate::spool::schema::TABLES);
+    sql(
+        dir.path(),
+        "INSERT INTO messages VALUES (7, 's@from.example', 7, 5, 100, 0, 0);
+         INSERT INTO recipients (message, n, address, destination) VALUES (7, 0, 'a@x.example', 'x.example');
+         INSERT INTO bodies VALUES (7, CAST('body' || char(10) AS BLOB));
+         INSERT INTO destinations VALUES ('x.example', 3, 100, 0, 90, 'silent');
+         UPDATE ids SET last = 60000000;",
+    );
+    let spool = open(dir.path());
+    let id = QueueId::from_row(7);
+    assert_eq!(read(&lease(&spool, id, "x.example")), b"body\n");
+    assert_eq!(spool.destinations().unwrap()[0].failures, 3);
+    assert!(accept(&spool, &["b@x.example"], b"new\r\n") > id);
+    drop(spool);
+    assert_eq!(number(dir.path(), "PRAGMA user_version"), crate::spool::schema::VERSION);
+    assert_eq!(number(dir.path(), "SELECT count(*) FROM messages WHERE held IS NULL"), 2);
+    assert_eq!(number(dir.path(), "SELECT count(*) FROM recipients WHERE redirected = 0"), 2);
+    assert_eq!(take_up(&open(dir.path())).0.messages, 2);
 }
 
 #[test]
