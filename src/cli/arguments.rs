@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::Exit;
+pub(super) use super::operating::{
+    Act, Connections, ConnectionsCommand, Destinations, DestinationsCommand, Explain, Probe, Queue,
+    QueueCommand, Trace,
+};
 use crate::config::Config;
 
 /// An outbound SMTP relay: mail goes in, is safe on disk, and always leaves.
 #[derive(Debug, Parser)]
 #[command(name = "sendoff", version, arg_required_else_help = true, propagate_version = true)]
 #[command(
-    after_help = "Exit codes are those of sysexits(3): 64 usage, 65 bad data, 66 no input, 69 no relay running, \
-                        75 try again later, 78 bad configuration."
+    after_help = "Exit codes are those of sysexits(3): 64 usage, 65 bad data, 66 no such file or message, 68 no such host, \
+                  69 no relay running, 75 try again later, or not done for all, 78 bad configuration."
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -25,10 +29,18 @@ pub(super) enum Command {
     Serve(Serve),
     /// Say what is wrong with a configuration, and where
     Check(Check),
-    /// Show what is queued, why it has not left, and what the last host said
-    Queue(Queue),
-    /// Show the open sessions: where each stands, and how long it may stay there
+    /// Show what is queued, why it has not left and what the last host said; hold, release, retry, remove, ...
+    Queue(Box<Queue>),
+    /// Say why a message or a destination's mail does not leave now, and what can be done
+    Explain(Explain),
+    /// Show the open sessions: where each stands, and how long it may stay there; end one
     Connections(Connections),
+    /// Show destinations: standing, caps, rests, rates; suspend and resume them
+    Destinations(Destinations),
+    /// Do what a delivery would do, step by step with times, and send nothing
+    Probe(Probe),
+    /// Follow conversations as they are held
+    Trace(Trace),
     /// Hand one message to the running relay
     Send(Send),
 }
@@ -76,34 +88,20 @@ pub(super) struct Serve {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "With --world it also makes a file in the spool and removes it, asks the DNS servers, and connects to \
+    the hosts of a domain; it sends nothing."
+)]
 pub(super) struct Check {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Queue {
-    #[command(flatten)]
-    pub(super) relay: Relay,
-    /// One JSON document on standard output
+    /// Look at the world too: addresses, spool, DNS, our name, the way out
     #[arg(long)]
-    pub(super) json: bool,
-    /// Only messages for this destination
-    #[arg(long, value_name = "DESTINATION")]
-    pub(super) destination: Option<String>,
-    /// The most messages shown
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    pub(super) limit: usize,
-    /// Only messages after this queue id: the next page
-    #[arg(long, value_name = "ID")]
-    pub(super) after: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Connections {
-    #[command(flatten)]
-    pub(super) relay: Relay,
+    pub(super) world: bool,
+    /// Whose hosts the way out is tried with
+    #[arg(long, value_name = "DOMAIN", default_value = "gmail.com", requires = "world")]
+    pub(super) towards: String,
     /// One JSON document on standard output
     #[arg(long)]
     pub(super) json: bool,

@@ -23,6 +23,16 @@ impl Exit {
         Exit::with(66, words)
     }
 
+    /// EX_DATAERR: what was given is not what it should be.
+    pub(super) fn data(words: impl fmt::Display) -> Exit {
+        Exit::with(65, words)
+    }
+
+    /// EX_NOHOST: for good.
+    pub(super) fn no_host(words: impl fmt::Display) -> Exit {
+        Exit::with(68, words)
+    }
+
     /// EX_SOFTWARE: a defect of ours.
     pub(super) fn software(words: impl fmt::Display) -> Exit {
         Exit::with(70, words)
@@ -64,6 +74,11 @@ impl Exit {
     pub(super) fn words(&self) -> Option<&str> {
         self.words.as_deref()
     }
+}
+
+/// The relay and this command do not speak the same language: they are of different versions.
+pub(super) fn misunderstood() -> Exit {
+    Exit::later("the relay answered something else: is it of this version?")
 }
 
 impl From<CallError> for Exit {

@@ -3,12 +3,19 @@
 mod arguments;
 mod check;
 mod connections;
+mod destinations;
 mod exit;
+mod explain;
 mod logging;
+mod messages;
+mod operating;
+mod probe;
 mod queue;
 mod send;
 mod serve;
 mod table;
+mod trace;
+mod world;
 
 use std::process::ExitCode;
 
@@ -31,7 +38,11 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Queue(arguments) => queue::queue(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Destinations(arguments) => destinations::destinations(&arguments),
+        Command::Probe(arguments) => probe::probe(&arguments),
+        Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => send::send(&arguments),
     };
     match result {

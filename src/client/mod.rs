@@ -5,6 +5,7 @@
 
 mod conversation;
 mod greeting;
+mod probe;
 mod transaction;
 mod trouble;
 

@@ -44,6 +44,11 @@ impl Trouble {
         let status = if phase == Phase::Connect { NO_ANSWER } else { LOST };
         let mut trouble = Trouble::local(phase, remote, status, error.to_string());
         trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown)));
+        if matches!(error, StreamError::Expired(Expired(Limit::Operator))) {
+            // The message gets a time of its own, or the next session would be with the same host at once; what the host
+            // did, only the operator knows.
+            trouble.failure.blame = Blame::Message;
+        }
         if error.is_shortage() {
             // The message waits for its own next time; no host is the worse for it.
             trouble.failure.blame = Blame::Message;

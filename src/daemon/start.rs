@@ -19,7 +19,7 @@ use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
-use crate::scheduler::{Known, Scheduler, Terms, Widths, Wires};
+use crate::scheduler::{Known, Orders, Scheduler, Terms, Widths, Wires};
 use crate::spool::{DestinationRecord, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 
@@ -135,6 +135,8 @@ impl Daemon {
         let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
         let spool = Spool::open(&config.spool.path, config.spool.memory)?;
         let (known, queued) = found(&spool, &config)?;
+        let suspended = spool.suspended()?.into_iter().map(|suspended| suspended.destination).collect();
+        let orders = Orders { held: spool.held()?, suspended };
         let totals = spool.totals()?;
 
         let workers = config.delivery.workers;
@@ -170,20 +172,14 @@ impl Daemon {
             pressure,
         };
         let (scheduler, scheduling) =
-            Scheduler::start(Arc::clone(&ledger), terms(&config), wires, known, queued)?;
+            Scheduler::start(Arc::clone(&ledger), terms(&config), wires, known, orders, queued)?;
         let reception = Reception {
             spool: Arc::clone(&spool),
             config: Arc::clone(&shared),
             arrivals: arrivals_in.clone(),
         };
-        let answers = Answers {
-            spool,
-            scheduler: scheduler.clone(),
-            ledger: Arc::clone(&ledger),
-            sessions,
-            config: Arc::clone(&shared),
-            arrivals: arrivals_in,
-        };
+        let answers =
+            Answers { shop: Arc::clone(&shop), scheduler: scheduler.clone(), ledger: Arc::clone(&ledger) };
         let door = Door::open(&config.spool.path, &Arc::new(answers))?;
         let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
         let began = Began {

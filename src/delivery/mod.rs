@@ -4,13 +4,15 @@ mod attempt;
 mod claim;
 mod job;
 mod letter;
+mod orders;
 mod pool;
 mod settle;
 mod verdict;
 mod visit;
 mod workshop;
 
-pub use job::{Arrival, DestinationId, Feed, Job, Report, Resting, Ticket, Visit};
+pub use job::{Arrival, DestinationId, Feed, Job, Report, Resting, Tally, Ticket, Visit};
+pub use orders::{Carried, Order, Place, carry_out};
 pub use pool::Pool;
 pub use settle::late;
 pub use workshop::{Workshop, announce};

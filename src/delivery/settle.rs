@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::job::{Resting, Ticket};
+use super::job::{Resting, Tally, Ticket};
 use super::letter::letter;
 use super::verdict::{Circumstances, judge};
 use super::workshop::{Workshop, announce, jitter};
@@ -32,7 +32,7 @@ pub(super) struct Context<'a> {
 pub(super) fn settle(
     shop: &Workshop,
     context: &Context<'_>,
-    ticket: Ticket,
+    mut ticket: Ticket,
     lease: Lease,
     outcomes: Vec<Option<Outcome>>,
 ) {
@@ -48,10 +48,24 @@ pub(super) fn settle(
     let said: Vec<_> = outcomes.iter().map(delivered).collect();
     let circumstances = Circumstances { now, accepted, attempts, site_rest, jitter: jitter() };
     let (verdicts, resting) = judge(outcomes, context.config, circumstances);
+    ticket.tally(tally(&verdicts));
     for ((recipient, verdict), said) in lease.recipients().iter().zip(&verdicts).zip(said) {
         line(context, lease.id(), &recipient.address, recipient.attempts + 1, verdict, said.as_ref());
     }
     write(shop, context.config, ticket, lease, verdicts, resting, now);
+}
+
+fn tally(verdicts: &[Verdict]) -> Tally {
+    let mut tally = Tally::default();
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Delivered => tally.delivered += 1,
+            Verdict::Deferred { .. } => tally.deferred += 1,
+            Verdict::Failed { .. } => tally.failed += 1,
+            Verdict::Removed | Verdict::Postponed { .. } => {}
+        }
+    }
+    tally
 }
 
 /// Settles a message that has waited long, without an attempt: it has expired, or its reverse-path is told that it is late,
@@ -206,6 +220,7 @@ fn line(
     let (mx, phase, status, outcome, text) = match (verdict, said) {
         (Verdict::Deferred { failure, .. }, _) => failure_keys(failure, "deferred"),
         (Verdict::Failed { failure }, _) => failure_keys(failure, "failed"),
+        (Verdict::Removed, _) => (none(), "-", none(), "removed", none()),
         (Verdict::Postponed { .. }, _) => (none(), "-", none(), "postponed", none()),
         (Verdict::Delivered, Some((mx, status, text))) => {
             (mx.clone(), "dot", status.clone(), "delivered", text.clone())

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod connection;
+mod followers;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
@@ -15,6 +16,7 @@ mod watchdog;
 
 pub use addresses::{Addresses, Advice, Probe};
 pub use connection::{Connection, Refused};
+pub use followers::{Follower, Followers, Overheard};
 pub use ledger::{AddressHold, Blocked, Caps, Counts, Freed, Ledger, Slot, Standing};
 pub use lines::{LineError, Lines};
 pub use pressure::Pressure;

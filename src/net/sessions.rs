@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::stream::Line;
-use super::{Pressure, Slot, Standing};
+use super::{Followers, Overheard, Pressure, Slot, Standing};
 use crate::mail::{Destination, QueueId};
 use crate::time::{Deadline, Limit, Phase};
 
@@ -22,6 +22,7 @@ use crate::time::{Deadline, Limit, Phase};
 pub struct Sessions {
     rows: Mutex<BTreeMap<u64, Arc<Row>>>,
     last: AtomicU64,
+    followers: Arc<Followers>,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,11 @@ impl Sessions {
         Session { table: Arc::clone(self), row }
     }
 
+    /// Who follows the conversations.
+    pub fn followers(&self) -> &Arc<Followers> {
+        &self.followers
+    }
+
     /// The rows, oldest first.
     pub fn view(&self, now: Instant) -> Vec<SessionView> {
         self.rows.lock().values().map(|row| row.view(now)).collect()
@@ -158,6 +164,12 @@ impl Sessions {
         cut
     }
 
+    /// Cuts one session, for an operator; `None` when there is none of this number, or it is cut already.
+    pub fn kill(&self, id: u64, now: Instant) -> Option<SessionView> {
+        let rows = self.rows.lock();
+        rows.get(&id).filter(|row| row.cut_if(|_| true, Some(Limit::Operator))).map(|row| row.view(now))
+    }
+
     /// Cuts every session, for `limit`. Returns how many there were.
     pub fn cut_all(&self, limit: Limit) -> usize {
         let rows = self.rows.lock();
@@ -211,8 +223,34 @@ impl Session {
         self.row.id
     }
 
+    /// Whether anybody may be following: one relaxed load.
+    pub fn is_followed(&self) -> bool {
+        self.table.followers.any()
+    }
+
+    /// Tells whoever follows: `>` what we say, `<` what the host says, `*` what happens.
+    pub fn tell(&self, way: char, text: impl Into<String>) {
+        if !self.is_followed() {
+            return;
+        }
+        self.table.followers.tell(&self.row.destination, |at| {
+            let live = self.row.live.lock();
+            Overheard {
+                at,
+                session: self.row.id,
+                destination: self.row.destination.clone(),
+                host: live.mx.clone().zip(live.address),
+                way,
+                text: text.into(),
+            }
+        });
+    }
+
     /// A phase begins.
     pub fn phase(&self, phase: Phase, now: Instant, deadline: &Deadline) {
+        if matches!(phase, Phase::Dns | Phase::Banner | Phase::Idle) && self.is_followed() {
+            self.tell('*', phase.words());
+        }
         let mut live = self.row.live.lock();
         (live.phase, live.since, live.ends) = (phase, now, deadline.ends());
     }
@@ -244,10 +282,17 @@ impl Session {
 
     /// A host is about to be connected to; `line` can be cut from now on. A session that was cut before is cut at once.
     pub(super) fn attach(&self, mx: &str, address: SocketAddr, line: &Arc<Line>) {
+        self.tell_of(mx, address);
         let mut live = self.row.live.lock();
         (live.mx, live.address, live.line) = (Some(mx.to_owned()), Some(address), Arc::downgrade(line));
         if let Some(limit) = live.cut {
             line.cut(limit);
+        }
+    }
+
+    fn tell_of(&self, mx: &str, address: SocketAddr) {
+        if self.is_followed() {
+            self.tell('*', format!("connecting to {mx} at {address}"));
         }
     }
 
@@ -261,6 +306,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.tell('*', "the session ends");
         self.table.rows.lock().remove(&self.row.id);
     }
 }

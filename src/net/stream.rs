@@ -89,8 +89,8 @@ impl Line {
     }
 
     fn cut_by(&self) -> Option<Limit> {
-        const LIMITS: [Limit; 5] =
-            [Limit::Phase, Limit::Session, Limit::Rate, Limit::Shutdown, Limit::Patience];
+        const LIMITS: [Limit; 6] =
+            [Limit::Phase, Limit::Session, Limit::Rate, Limit::Shutdown, Limit::Patience, Limit::Operator];
         let code = self.cut.load(Ordering::Acquire);
         LIMITS.into_iter().find(|limit| self::code(*limit) == code)
     }
@@ -103,6 +103,7 @@ fn code(limit: Limit) -> u8 {
         Limit::Rate => 3,
         Limit::Shutdown => 4,
         Limit::Patience => 5,
+        Limit::Operator => 6,
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::tests::{CAPS, DAY, Desk, SECOND, destination, names};
-use super::{Scheduler, Terms, Widths, Wires};
+use super::{Orders, Scheduler, Terms, Widths, Wires};
 use crate::delivery::{Arrival, Job, Report, Resting, Visit};
 use crate::mail::QueueId;
 use crate::net::{Caps, Ledger, Standing};
@@ -42,7 +42,8 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
         accepted,
     };
     let queued = (1..1000).map(arrival).collect();
-    let (scheduler, thread) = Scheduler::start(ledger, terms, wires, Vec::new(), queued).unwrap();
+    let (scheduler, thread) =
+        Scheduler::start(ledger, terms, wires, Vec::new(), Orders::default(), queued).unwrap();
     let mut slots = Vec::new();
     for _ in 0..10 {
         let Job::Visit(visit) = work.recv_timeout(10 * SECOND).unwrap() else { panic!("a visit") };
@@ -242,7 +243,9 @@ fn a_clock_that_has_gone_back_delays_no_mail() {
     };
     let queued = vec![arrival(1, rests.clone(), Unix(0)), arrival(2, waits, ahead)];
     let known = vec![super::Known { destination: rests, failures: 1, until: ahead }];
-    let (scheduler, _) = Scheduler::start(Ledger::new(caps, freed_in), terms, wires, known, queued).unwrap();
+    let (scheduler, _) =
+        Scheduler::start(Ledger::new(caps, freed_in), terms, wires, known, Orders::default(), queued)
+            .unwrap();
     for _ in 0..2 {
         assert!(matches!(work.recv_timeout(10 * SECOND).unwrap(), Job::Visit(_)));
     }

@@ -6,9 +6,14 @@
 #[cfg(test)]
 mod bugs;
 mod dispatch;
+mod door;
+mod orders;
+#[cfg(test)]
+mod orders_tests;
 mod overdue;
 mod pace;
 mod queue;
+mod record;
 mod site;
 #[cfg(test)]
 mod tests;
@@ -24,7 +29,10 @@ use crate::delivery::{Arrival, Job, Report};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
+use door::Order;
+pub use orders::Withdrawn;
 use queue::Queue;
+pub use record::Record;
 pub use site::Widths;
 pub use view::{SiteView, WhyNot};
 
@@ -37,6 +45,15 @@ pub struct Known {
     pub failures: u32,
     /// It rests until then.
     pub until: Unix,
+}
+
+/// What operators ordered before the restart.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Messages that are held.
+    pub held: Vec<QueueId>,
+    /// Destinations that are suspended.
+    pub suspended: Vec<Destination>,
 }
 
 /// The settings the scheduler goes by.
@@ -70,9 +87,8 @@ pub struct Wires {
 
 /// A question or an order to the scheduler's thread.
 enum Request {
-    Sites(Sender<Vec<SiteView>>),
-    WhyNot(Vec<(QueueId, Destination)>, Sender<Vec<Option<WhyNot>>>),
     Terms(Terms),
+    Order(Order),
     Reconsider,
     Stop,
 }
@@ -102,6 +118,7 @@ impl Scheduler {
         terms: Terms,
         wires: Wires,
         known: Vec<Known>,
+        orders: Orders,
         queued: Vec<Arrival>,
     ) -> std::io::Result<(Scheduler, JoinHandle<()>)> {
         let arriving = wires.arrivals.1.clone();
@@ -113,24 +130,11 @@ impl Scheduler {
             terms.widths,
         );
         let mut desk = Desk { queue, ledger, terms, wires, swept: None };
+        desk.queue.remember_orders(orders.held, orders.suspended);
         desk.begin(known, queued);
         let body = move || desk.run(&arriving, &requested);
         let thread = thread::Builder::new().name("scheduler".into()).spawn(body)?;
         Ok((Scheduler { requests }, thread))
-    }
-
-    /// Every destination that has mail or a failure.
-    pub fn sites(&self) -> Option<Vec<SiteView>> {
-        let (answer, answered) = bounded(1);
-        self.requests.send_timeout(Request::Sites(answer), Scheduler::PATIENCE).ok()?;
-        answered.recv_timeout(Scheduler::PATIENCE).ok()
-    }
-
-    /// Why each of these messages has not left.
-    pub fn why_not(&self, which: Vec<(QueueId, Destination)>) -> Option<Vec<Option<WhyNot>>> {
-        let (answer, answered) = bounded(1);
-        self.requests.send_timeout(Request::WhyNot(which, answer), Scheduler::PATIENCE).ok()?;
-        answered.recv_timeout(Scheduler::PATIENCE).ok()
     }
 
     /// Other settings from now on, for messages that are queued as well.
@@ -245,18 +249,13 @@ impl Desk {
 
     fn answer(&mut self, request: Request) {
         let now = clock::now();
-        // Whoever asked may have left; then nobody needs the answer.
         match request {
-            Request::Sites(answer) => drop(answer.try_send(self.queue.view(now))),
-            Request::WhyNot(which, answer) => {
-                let why = which.iter().map(|(id, to)| self.queue.why_not_now(*id, to, now)).collect();
-                drop(answer.try_send(why));
-            }
             Request::Terms(terms) => {
                 self.queue.prolong(self.terms.expire_after, terms.expire_after, now);
                 self.terms = terms;
                 self.queue.widths = terms.widths;
             }
+            Request::Order(order) => order.carry_out(&mut self.queue, now),
             Request::Reconsider => self.queue.reconsider(now),
             Request::Stop => {}
         }

@@ -34,7 +34,8 @@ impl Queue {
             }
             looked += 1;
             self.swept = Some(*key);
-            if entry.state == State::Out {
+            // Neither does what an operator holds grow old.
+            if matches!(entry.state, State::Out | State::Held) {
                 continue;
             }
             let late = !entry.noticed && notice.is_some_and(|notice| entry.expires <= now + notice);
@@ -70,9 +71,9 @@ impl Queue {
             return;
         };
         let wait = match entry.state {
-            State::Out => return,
+            State::Out | State::Held => return,
             State::Ready => {
-                site.remove_ready(key.0);
+                site.remove_ready(|id| *id == key.0);
                 Duration::ZERO
             }
             State::Waiting(at) => {

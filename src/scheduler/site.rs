@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
+use super::record::Record;
 use crate::delivery::{DestinationId, Feed, Ticket};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
@@ -19,6 +20,12 @@ pub(super) struct Site {
     pub(super) failures: u32,
     /// While this lasts, its messages rest untouched.
     pub(super) rest_until: Option<Instant>,
+    /// An operator has suspended it.
+    pub(super) suspended: bool,
+    /// What became of its recipients.
+    pub(super) record: Record,
+    /// Messages that an operator holds.
+    pub(super) held: BTreeSet<QueueId>,
     /// While this lasts, no further session is opened beside those at work.
     pub(super) narrow_until: Option<Instant>,
     /// How many sessions it may have: slow start, then up to its cap.
@@ -129,6 +136,9 @@ impl Site {
             standing: Standing::New,
             failures: 0,
             rest_until: None,
+            suspended: false,
+            record: Record::default(),
+            held: BTreeSet::new(),
             narrow_until: None,
             window: widths.new,
             good: None,
@@ -191,10 +201,10 @@ impl Site {
         looks.into_iter().flatten().min()
     }
 
-    /// Takes a message out of the ready queues; rare, and so a search.
-    pub(super) fn remove_ready(&mut self, id: QueueId) {
-        self.fresh.retain(|ready| *ready != id);
-        self.again.retain(|ready| *ready != id);
+    /// Takes messages out of the ready queues; rare, and so a search.
+    pub(super) fn remove_ready(&mut self, which: impl Fn(&QueueId) -> bool) {
+        self.fresh.retain(|ready| !which(ready));
+        self.again.retain(|ready| !which(ready));
     }
 
     /// Puts a ticket into the feed.
@@ -214,9 +224,9 @@ impl Site {
         self.fed_at.front().copied()
     }
 
-    /// Whether it rests at `now`.
+    /// Whether it rests at `now`, after a failure or because an operator has suspended it.
     pub(super) fn rests(&self, now: Instant) -> bool {
-        self.rest_until.is_some_and(|until| until > now)
+        self.suspended || self.rest_until.is_some_and(|until| until > now)
     }
 
     /// How many sessions it may have at `now`.

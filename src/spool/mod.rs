@@ -19,6 +19,7 @@ mod lease;
 mod listing;
 mod lock;
 mod operation;
+mod orders;
 mod queue;
 mod readers;
 mod records;
@@ -35,7 +36,9 @@ mod writer;
 pub use accepted::{Accepted, Fresh, NewMessage};
 pub use draft::Draft;
 pub use error::SpoolError;
-pub use lease::{Lease, LeasedRecipient, Settled, Verdict};
-pub use records::{AttemptRecord, DestinationRecord, Last, Listed, ListedRecipient, Totals};
+pub use lease::{Lease, LeasedRecipient, Settled, Settling, Verdict};
+pub use records::{
+    AttemptRecord, DestinationRecord, Filter, Last, Listed, ListedRecipient, Page, Shape, Suspended, Totals,
+};
 pub use store::Spool;
 pub use take_up::{Entry, TakeUp};

@@ -46,6 +46,9 @@ pub(super) struct Statements<'c> {
     trim: Statement<'c>,
     notified: Statement<'c>,
     reroute: Statement<'c>,
+    hold: Statement<'c>,
+    suspend: Statement<'c>,
+    resume: Statement<'c>,
     remember: Statement<'c>,
     disremember: Statement<'c>,
     reserved: i64,
@@ -87,7 +90,15 @@ impl<'c> Statements<'c> {
                  AND seq <= (SELECT max(seq) FROM attempts WHERE message = ?1) - ?2",
             )?,
             notified: statement("UPDATE messages SET delay_notified = 1 WHERE id = ?1")?,
-            reroute: statement("UPDATE recipients SET destination = ?3 WHERE message = ?1 AND n = ?2")?,
+            reroute: statement(
+                "UPDATE recipients SET destination = ?3, redirected = ?4 WHERE message = ?1 AND n = ?2",
+            )?,
+            // Since when it is held is the first time that somebody said so.
+            hold: statement(
+                "UPDATE messages SET held = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(held, ?2) END WHERE id = ?1",
+            )?,
+            suspend: statement("INSERT OR REPLACE INTO suspended VALUES (?1, ?2, ?3)")?,
+            resume: statement("DELETE FROM suspended WHERE destination = ?1")?,
             remember: statement("INSERT OR REPLACE INTO destinations VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             disremember: statement("DELETE FROM destinations WHERE destination = ?1")?,
             reserved: connection.query_row("SELECT last FROM ids", [], |row| row.get(0))?,
@@ -123,9 +134,23 @@ impl<'c> Statements<'c> {
             Operation::Accept(accept) => self.store(&accept.message, effects),
             Operation::Settle(settlement) => self.settle(settlement, effects),
             Operation::Forget { id, file } => self.forget(*id, *file, effects),
-            Operation::Reroute { rows, .. } => rows.iter().try_for_each(|(id, n, destination)| {
-                self.reroute.execute(params![rows::row(*id), n, destination.to_string()]).map(drop)
-            }),
+            Operation::Reroute { rows, redirected, .. } => {
+                rows.iter().try_for_each(|(id, n, destination)| {
+                    let values = params![rows::row(*id), n, destination.to_string(), redirected];
+                    self.reroute.execute(values).map(drop)
+                })
+            }
+            Operation::Hold { ids, since, .. } => {
+                let since = since.map(|since| since.0);
+                ids.iter().try_for_each(|id| self.hold.execute(params![rows::row(*id), since]).map(drop))
+            }
+            Operation::Suspend { destination, suspended, .. } => match suspended {
+                Some((since, reason)) => {
+                    let values = params![destination.to_string(), since.0, rows::cut(reason.clone())];
+                    self.suspend.execute(values).map(drop)
+                }
+                None => self.resume.execute([destination.to_string()]).map(drop),
+            },
             Operation::Remember(records) => records.iter().try_for_each(|record| self.remember(record)),
             #[cfg(test)]
             Operation::Test(act) => {
@@ -166,7 +191,7 @@ impl<'c> Statements<'c> {
         let message = rows::row(id);
         for (n, _, verdict) in &settlement.verdicts {
             match verdict {
-                Verdict::Delivered | Verdict::Failed { .. } => {
+                Verdict::Delivered | Verdict::Failed { .. } | Verdict::Removed => {
                     effects.recipients -= self.recipient_gone.execute(params![message, n])? as i64;
                 }
                 Verdict::Deferred { failure, next } => {

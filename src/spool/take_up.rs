@@ -120,7 +120,7 @@ impl Spool {
         }
         let end = Deadline::within(clock::now(), REROUTE).ends().0;
         let (ticket, answer) = ticket();
-        let put = self.queue.put(Operation::Reroute { rows, answer }, end);
+        let put = self.queue.put(Operation::Reroute { rows, redirected: false, answer }, end);
         let error = match put.map(|()| ticket.wait(end)) {
             Ok(Waited::Answered(Ok(()))) => return,
             Ok(Waited::Answered(Err(error))) | Err(error) => error,
@@ -155,7 +155,7 @@ fn page(
         }
     }
     let Some(end) = page.end else { return Ok(page) };
-    let select = "SELECT message, n, address, destination, attempts, next FROM recipients \
+    let select = "SELECT message, n, address, destination, attempts, next, redirected FROM recipients \
                   WHERE message > ?1 AND message <= ?2 ORDER BY message, n";
     let mut statement = snapshot.prepare(select).map_err(sql)?;
     let mut found = statement.query([after, end]).map_err(sql)?;
@@ -189,8 +189,11 @@ fn message(row: &rusqlite::Row<'_>) -> Readable<(QueueId, Unix)> {
 }
 
 fn queued(row: &rusqlite::Row<'_>, id: QueueId, route: &dyn Fn(&Host) -> Destination) -> Readable<Queued> {
-    let routed = route(rows::mailbox(row, 2)?.host());
+    let address = rows::mailbox(row, 2)?;
     let stored = rows::destination(row, 3).ok();
+    // What an operator has chosen stays, whatever the routes say.
+    let chosen = stored.clone().filter(|_| rows::column(row, 6) == Ok(true));
+    let routed = chosen.unwrap_or_else(|| route(address.host()));
     Ok(Queued {
         id,
         n: rows::count(row, 1)?,

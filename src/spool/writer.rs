@@ -141,7 +141,9 @@ impl Running<'_> {
         operations.retain(|operation| match operation {
             Operation::Accept(accept) => accept.answer.is_awaited(),
             // Nobody would put the message into the queue of its new destination.
-            Operation::Reroute { answer, .. } => answer.is_awaited(),
+            Operation::Reroute { answer, .. }
+            | Operation::Hold { answer, .. }
+            | Operation::Suspend { answer, .. } => answer.is_awaited(),
             _ => true,
         });
         if operations.is_empty() {
@@ -222,7 +224,9 @@ impl Running<'_> {
                     settlement.letters.iter_mut().for_each(|letter| letter.committed());
                     self.answer(settlement.answer, settlement.letters);
                 }
-                Operation::Reroute { answer, .. } => {
+                Operation::Reroute { answer, .. }
+                | Operation::Hold { answer, .. }
+                | Operation::Suspend { answer, .. } => {
                     // Whoever has stopped waiting needs no answer.
                     let _ = answer.give(Ok(()));
                 }
@@ -262,7 +266,9 @@ impl Running<'_> {
                 self.kept.push(Operation::Settle(settlement));
             }
             Operation::Forget { .. } => self.kept.push(operation),
-            Operation::Reroute { answer, .. } => {
+            Operation::Reroute { answer, .. }
+            | Operation::Hold { answer, .. }
+            | Operation::Suspend { answer, .. } => {
                 let _ = answer.give(Err(error.clone()));
             }
             _ => {}
