@@ -7,6 +7,7 @@
 mod bugs;
 mod dispatch;
 mod door;
+mod growth;
 mod orders;
 #[cfg(test)]
 mod orders_tests;

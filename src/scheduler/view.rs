@@ -100,7 +100,7 @@ impl Queue {
             waiting: site.waiting.len(),
             held: site.held.len(),
             sessions,
-            allowance: site.allowance(now, sessions, self.widths).min(self.ledger.caps().destination),
+            allowance: site.would_allow(now, sessions, self.widths, self.ledger.caps().destination),
             blocked_on: site.blocked_on.as_ref().map(|on| {
                 let wait = on.silent.as_ref().map(|(until, _)| left(*until));
                 (on.address, wait)
@@ -145,7 +145,7 @@ impl Queue {
     /// What is in the way of a further session: the ledger's own word.
     fn slot_for(&self, site: &Site, now: Instant) -> WhyNot {
         let at_work = self.ledger.destination(&site.destination);
-        let allowance = site.allowance(now, at_work, self.widths);
+        let allowance = site.would_allow(now, at_work, self.widths, self.ledger.caps().destination);
         match self.ledger.may_acquire(&site.destination, site.standing, allowance) {
             _ if at_work > 0 => WhyNot::BehindOthers,
             Ok(()) | Err(Blocked::Destination) => WhyNot::Next,
