@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Exit;
 use super::arguments::{self, DestinationsCommand};
 use super::exit::misunderstood;
-use super::queue::LIMIT;
+use super::queue::{LIMIT, counted};
 use super::table::{done, fold, print, print_json, short, table, when};
 use crate::control::{Answer, Counts, DestinationRow, Destinations, Request, ask};
 
@@ -72,7 +72,10 @@ fn text(destinations: &Destinations) -> String {
 fn whole(row: &DestinationRow) -> String {
     let mut out = format!("{}\n", row.destination);
     let mut line = |name: &str, text: String| out.push_str(&fold(&format!("  {name:<12} "), &text));
-    line("standing", format!("{}, {} failures as a site in a row", row.standing, row.failures));
+    line(
+        "standing",
+        format!("{}, {} as a site in a row", row.standing, counted(u64::from(row.failures), "failure")),
+    );
     if let Some(since) = row.suspended {
         let reason = row.reason.as_deref().filter(|reason| !reason.is_empty());
         line("suspended", format!("since {}; {}", when(since), reason.unwrap_or("no reason given")));

@@ -6,7 +6,7 @@ use super::Exit;
 use super::arguments;
 use super::connections::sessions;
 use super::exit::misunderstood;
-use super::queue::LIMIT;
+use super::queue::{LIMIT, counted};
 use super::table::{fold, print, print_json, short, when};
 use crate::control::{Answer, Explained, Explanation, Request, ask};
 
@@ -66,8 +66,12 @@ fn one(explained: &Explained, out: &mut String) {
         line(
             "site",
             &format!(
-                "{}, {} failures in a row; {} messages; {} of {} connections",
-                site.standing, site.failures, site.messages, site.connections, site.allowance
+                "{}, {} in a row; {}; {} of {} connections",
+                site.standing,
+                counted(u64::from(site.failures), "failure"),
+                counted(site.messages as u64, "message"),
+                site.connections,
+                site.allowance
             ),
         );
     }

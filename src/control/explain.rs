@@ -142,9 +142,15 @@ impl Answers {
             limit: self.limit(destination, why.as_ref(), site),
             last,
             site: None,
-            advice: advice(id, &name, why.as_ref()),
+            advice: advice(id, &name, why.as_ref(), self.session_of(id, destination)),
             destination: name,
         }
+    }
+
+    /// The session that has a message for a destination.
+    fn session_of(&self, id: QueueId, destination: &Destination) -> Option<u64> {
+        let mut sessions = self.shop.sessions.view(clock::now()).into_iter();
+        sessions.find(|view| view.message == Some(id) && view.destination == *destination).map(|view| view.id)
     }
 
     /// The limit in the way, and the sessions that hold it.
@@ -214,7 +220,7 @@ fn set_by(why: Option<&WhyNot>, attempts: u32, site: Option<&SiteView>) -> Optio
 }
 
 /// What the operator can do.
-fn advice(id: QueueId, destination: &str, why: Option<&WhyNot>) -> Vec<String> {
+fn advice(id: QueueId, destination: &str, why: Option<&WhyNot>, session: Option<u64>) -> Vec<String> {
     let probe = format!("`sendoff probe {destination}` shows what a delivery would meet");
     let elsewhere =
         format!("`sendoff queue redirect smtp://HOST:PORT --destination {destination}` sends it another way");
@@ -224,7 +230,10 @@ fn advice(id: QueueId, destination: &str, why: Option<&WhyNot>) -> Vec<String> {
     match why {
         Some(WhyNot::InHand) => vec![
             format!("`sendoff trace {destination}` follows the conversation"),
-            "`sendoff connections kill SESSION` ends the session".to_owned(),
+            session.map_or_else(
+                || "`sendoff connections` shows the sessions of its destination".to_owned(),
+                |session| format!("`sendoff connections kill {session}` ends the session"),
+            ),
         ],
         Some(WhyNot::Held) => vec![format!("`sendoff queue release {id}` lets it go")],
         Some(WhyNot::Suspended) => vec![format!("`sendoff destinations resume {destination}` lets it go on")],
