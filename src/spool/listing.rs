@@ -17,7 +17,7 @@ const SCAN: i64 = 50_000;
 
 impl Spool {
     /// A page of the queue: at most `limit` messages (and 1,000), in the order of acceptance, after the id `after`, and only
-    /// those that `filter` means. No page looks at more than [`SCAN`] messages.
+    /// those that `filter` means. No page looks at more than 50,000 messages.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be read. Single rows that cannot are skipped.

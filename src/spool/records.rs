@@ -56,7 +56,7 @@ pub struct ListedRecipient {
 pub struct Filter {
     /// Only recipients of this destination.
     pub destination: Option<Destination>,
-    /// Only messages whose reverse-path, or a recipient, is like this: see [`pattern`](Filter::pattern).
+    /// Only messages whose reverse-path, or a recipient, is like this: `*` and `?` are wild cards, `@example.org` is every address there.
     pub address: Option<String>,
     /// Only messages whose reverse-path is like this.
     pub from: Option<String>,
