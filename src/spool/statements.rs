@@ -33,6 +33,7 @@ pub(super) struct Statements<'c> {
     commit: Statement<'c>,
     rollback: Statement<'c>,
     reserve: Statement<'c>,
+    overwrite: Statement<'c>,
     message: Statement<'c>,
     recipient: Statement<'c>,
     body: Statement<'c>,
@@ -63,6 +64,7 @@ impl<'c> Statements<'c> {
             commit: statement("COMMIT")?,
             rollback: statement("ROLLBACK")?,
             reserve: statement("UPDATE ids SET last = ?1")?,
+            overwrite: statement("UPDATE ids SET last = last + 1")?,
             message: statement(
                 "INSERT INTO messages (id, reverse_path, body_type, size, accepted, file)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -119,6 +121,18 @@ impl<'c> Statements<'c> {
         Ok(())
     }
 
+    /// A transaction that changes nothing of the mail, but writes: its frame takes the place of the first one that a failed
+    /// commit has left in the log, and what follows that is no longer valid.
+    pub(super) fn overwrite(&mut self) -> Result<(), SpoolError> {
+        self.begin()?;
+        let done = self.overwrite.execute([]).map_err(|e| SpoolError::sql(&e));
+        let done = done.and_then(|_| self.commit(&Effects::default()));
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
     /// Undoes the transaction, unless SQLite has done so already.
     pub(super) fn roll_back(&mut self) {
         if !self.connection.is_autocommit()
@@ -152,6 +166,8 @@ impl<'c> Statements<'c> {
                 None => self.resume.execute([destination.to_string()]).map(drop),
             },
             Operation::Remember(records) => records.iter().try_for_each(|record| self.remember(record)),
+            // The writer does these itself.
+            Operation::Close(_) | Operation::Open(_) => Ok(()),
             #[cfg(test)]
             Operation::Test(act) => {
                 act(self.connection);

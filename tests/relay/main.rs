@@ -30,6 +30,8 @@ mod process;
 mod regression;
 mod retries;
 mod settings;
+#[path = "../torture/strace.rs"]
+mod strace;
 mod street;
 mod submission;
 mod tools;
