@@ -27,8 +27,11 @@ pub mod client;
 pub mod dns;
 pub mod server;
 // 2: the outside world, one door each
+pub mod credentials;
 pub mod net;
+pub mod sasl;
 pub mod spool;
+pub mod tls;
 // 1: mail as values; settings as plain data
 pub mod config;
 pub mod mail;

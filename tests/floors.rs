@@ -23,7 +23,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (5, &["listener", "scheduler"]),
     (4, &["delivery"]),
     (3, &["bounce", "client", "dns", "server"]),
-    (2, &["net", "spool"]),
+    (2, &["credentials", "net", "sasl", "spool", "tls"]),
     (1, &["config", "mail"]),
     (0, &["smtp", "time"]),
 ];

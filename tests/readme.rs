@@ -18,6 +18,12 @@ fn the_first_configuration_is_taken() {
 }
 
 #[test]
+fn the_configuration_with_tls_is_taken() {
+    let config = Config::parse(block(2), "README.md").unwrap();
+    assert_eq!((config.listen.smtps.len(), config.listen.certificates.len()), (1, 1));
+}
+
+#[test]
 fn the_defaults_are_the_defaults() {
     let said = Config::parse(block(1), "README.md").unwrap();
     assert_eq!(said, Config { hostname: said.hostname.clone(), ..Config::default() });

@@ -125,7 +125,7 @@ pub(super) mod tests {
             phase: Phase::Rcpt,
             status: EnhancedStatus::new(5, 1, 1),
             diagnostic,
-            remote: Some(Remote { name: "mx.example.net".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example.net", Some([192, 0, 2, 1].into()))),
             duplicate: false,
         };
         ReportedRecipient {
@@ -250,8 +250,7 @@ print(json.dumps({
             .as_bytes();
         for diagnostic in [Diagnostic::Smtp(Reply::new(550, hostile)), Diagnostic::Local(hostile.into())] {
             let mut recipient = refused("bob@example.net", diagnostic);
-            recipient.failure.remote =
-                Some(Remote { name: "mx\r\nAction: delivered\r\n\r\n".into(), address: None });
+            recipient.failure.remote = Some(Remote::new("mx\r\nAction: delivered\r\n\r\n", None));
             let letter = letter(Kind::Failed, vec![recipient], headers);
             assert_eq!(letter.envelope.body_type, BodyType::EightBitMime);
             let Some(read) = read(&letter.octets) else { return };
@@ -313,7 +312,7 @@ print(json.dumps({
             let mut recipient = refused("bob@example.net", diagnostic);
             recipient.failure.phase = Phase::ALL[phase];
             recipient.failure.duplicate = ours;
-            recipient.failure.remote = Some(Remote { name, address: None });
+            recipient.failure.remote = Some(Remote::new(name, None));
             let kind = if delayed { Kind::Delayed { until: Unix(5) } } else { Kind::Failed };
             let headers = headers.concat();
             let parts = if Headers::of(&headers).block().is_empty() { 2 } else { 3 };

@@ -69,7 +69,7 @@ mod tests {
             phase: Phase::Banner,
             status: EnhancedStatus::new(4, 4, 2),
             diagnostic: Diagnostic::Local("timed out".into()),
-            remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
             duplicate: true,
         };
         let given_up = expired(failure.clone(), 5 * DAY);

@@ -43,6 +43,8 @@ pub(super) enum Command {
     Trace(Trace),
     /// Hand one message to the running relay
     Send(Send),
+    /// Set the password of somebody who may relay
+    Passwd(Passwd),
 }
 
 /// Where the running relay is found.
@@ -127,4 +129,20 @@ pub(super) struct Send {
     /// The message; standard input without it
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "The password is asked for without being shown, or is one line of standard input.\n\
+    The file is that of auth.users; it is made when it is not there. Lines of other programs may stand in it as well: \
+    NAME:HASH, with what `openssl passwd -6` says; such users cannot use SCRAM.")]
+pub(super) struct Passwd {
+    /// The file of users
+    #[arg(long, value_name = "USERS")]
+    pub(super) file: PathBuf,
+    /// Take the user out instead
+    #[arg(long)]
+    pub(super) delete: bool,
+    /// Whose password
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
 }

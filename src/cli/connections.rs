@@ -56,7 +56,7 @@ fn text(connections: &Connections) -> String {
 
 /// Sessions as a table.
 pub(super) fn sessions(rows: &[SessionRow]) -> String {
-    let head = ["SESSION", "DESTINATION", "MX", "ADDRESS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
+    let head = ["SESSION", "DESTINATION", "MX", "ADDRESS", "TLS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
     table(&head, &rows.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -69,10 +69,17 @@ fn row(session: &SessionRow) -> Vec<String> {
         session.destination.clone(),
         or_none(&session.mx),
         or_none(&session.address),
+        tls(session),
         session.phase.clone(),
         whole(session.age),
         whole(session.left),
         session.delivered.to_string(),
         or_none(&session.message),
     ]
+}
+
+/// `no`, or the version: the first of the log's words about it.
+fn tls(session: &SessionRow) -> String {
+    let word = session.tls.as_deref().and_then(|words| words.split(' ').next()?.strip_prefix("tls="));
+    word.unwrap_or("-").to_owned()
 }

@@ -18,14 +18,14 @@ impl Exit {
         Exit { code: 64, words: None }
     }
 
+    /// EX_DATAERR: what was given is wrong.
+    pub(super) fn data(words: impl fmt::Display) -> Exit {
+        Exit::with(65, words)
+    }
+
     /// EX_NOINPUT: a file to be read cannot be.
     pub(super) fn no_input(words: impl fmt::Display) -> Exit {
         Exit::with(66, words)
-    }
-
-    /// EX_DATAERR: what was given is not what it should be.
-    pub(super) fn data(words: impl fmt::Display) -> Exit {
-        Exit::with(65, words)
     }
 
     /// EX_NOHOST: for good.

@@ -9,7 +9,9 @@ mod explain;
 mod logging;
 mod messages;
 mod operating;
+mod passwd;
 mod probe;
+mod prompt;
 mod queue;
 mod send;
 mod serve;
@@ -44,6 +46,7 @@ pub fn run() -> ExitCode {
         Command::Probe(arguments) => probe::probe(&arguments),
         Command::Trace(arguments) => trace::trace(&arguments),
         Command::Send(arguments) => send::send(&arguments),
+        Command::Passwd(arguments) => passwd::passwd(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! `sendoff probe`: what a delivery would do, step by step, with times. The same resolver, the same route, the same client;
 //! never a message.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +11,16 @@ use std::time::{Duration, Instant};
 use super::Exit;
 use super::arguments::{self, settings};
 use super::table::{fold, print_json, write};
-use crate::client::{Client, Hop, Manner};
+use crate::client::{Client, FallBack, Hop, Manner, Security, Trouble};
 use crate::config::Config;
+use crate::credentials::ends;
 use crate::dns::{self, Answer, Kind, Own, Record, Resolver, Want};
-use crate::mail::{Blame, Destination, Diagnostic, Failure};
+use crate::mail::{Blame, Channel, Destination, Diagnostic, Failure, rfc5322};
 use crate::net::{Caps, Follower, Ledger, Overheard, Sessions, Standing};
+use crate::sasl::Credentials;
 use crate::smtp::{Domain, EnhancedStatus, Host, Mailbox, ReversePath};
-use crate::time::{Deadline, Phase, clock};
+use crate::time::{Deadline, Phase, Unix, clock};
+use crate::tls::{Certificate, Outbound};
 
 /// The most hosts whose addresses are shown one by one; the route knows them all.
 const HOSTS: usize = 5;
@@ -33,6 +37,8 @@ pub(super) struct Prober<'a> {
     /// Nothing is shown while it goes on.
     quiet: bool,
     steps: Vec<serde_json::Value>,
+    /// How the host that greeted us was spoken to.
+    tls: Option<serde_json::Value>,
     /// What the last host to greet us offers.
     pub(super) offers: Vec<&'static str>,
     /// Where it greeted us, and how long that took.
@@ -71,6 +77,7 @@ pub(super) fn probe(arguments: &arguments::Probe) -> Result<(), Exit> {
             "destination": prober.destination.to_string(),
             "steps": prober.steps,
             "offers": prober.offers,
+            "tls": prober.tls,
             "class": class,
             "status": refused.as_ref().map(|failure| failure.status.to_string()),
             "phase": refused.as_ref().map(|failure| failure.phase.word()),
@@ -94,6 +101,8 @@ pub(super) fn cap(config: &mut Config, limit: Duration) {
         &mut timeouts.connect,
         &mut timeouts.banner,
         &mut timeouts.ehlo,
+        &mut timeouts.starttls,
+        &mut timeouts.auth,
         &mut timeouts.mail,
         &mut timeouts.rcpt,
         &mut timeouts.rset,
@@ -109,7 +118,7 @@ impl Prober<'_> {
         let began = clock::now();
         let deadline = Deadline::within(began, config.timeouts.session);
         let (steps, offers) = (Vec::new(), Vec::new());
-        Prober { config, destination, began, deadline, quiet, steps, offers, reached: None }
+        Prober { config, destination, began, deadline, quiet, steps, tls: None, offers, reached: None }
     }
 
     /// The failure that a delivery would meet, or none.
@@ -141,7 +150,7 @@ impl Prober<'_> {
     fn look_up(&mut self, resolver: &Resolver) -> Result<(), Exit> {
         let hosts = match self.destination.clone() {
             Destination::Literal(_) | Destination::SmartLiteral(..) => return Ok(()),
-            Destination::Smart(host, _) => vec![host],
+            Destination::Smart(_, host, _) => vec![host],
             Destination::Domain(domain) => match self.ask(resolver, &domain, Kind::Mx)? {
                 Answer::Records(records) => records
                     .iter()
@@ -192,7 +201,11 @@ impl Prober<'_> {
         let follower = sessions.followers().follow(None);
         let session = Arc::new(sessions.enter(&slot, clock::now(), &self.deadline));
         let (hostname, timeouts) = (self.config.hostname.clone(), self.config.timeouts.clone());
-        let manner = Arc::new(Manner { hostname, timeouts });
+        let tls = Arc::new(Outbound::new(&self.config.tls).map_err(Exit::config)?);
+        let credentials = Credentials::load(self.config.delivery.credentials.as_deref());
+        let credential = credentials.map_err(Exit::config)?.of(&self.destination);
+        let security = Security::towards(&self.config.tls, &self.destination, Arc::clone(&tls), credential);
+        let manner = Arc::new(Manner { hostname, timeouts, security });
         let (deadline, ended) = (self.deadline, AtomicBool::new(false));
         let asked = clock::now();
         let (found, told) = thread::scope(|scope| {
@@ -201,21 +214,27 @@ impl Prober<'_> {
             let mut slot = slot;
             let mut last = None;
             let mut found = None;
-            for hop in hops {
-                match Client::open(slot, &session, hop, &manner, deadline) {
+            let (mut fell_back, mut hops) = (None, hops.iter().cloned().collect::<VecDeque<_>>());
+            while let Some(hop) = hops.pop_front() {
+                match Client::open(slot, &session, &hop, &manner, deadline) {
                     Ok(client) => {
                         let took = clock::now().saturating_duration_since(asked);
-                        found = Some((client, hop.clone(), took));
+                        found = Some((client, hop, took));
                         break;
                     }
                     Err(unopened) => {
-                        last = unopened.trouble.map(|trouble| trouble.failure);
                         slot = unopened.slot;
-                        if let Some(failure) = &last {
-                            session.tell(
-                                '*',
-                                format!("{failure}: a delivery goes to the next host, if there is one"),
-                            );
+                        let Some(Trouble { failure, fall_back, .. }) = unopened.trouble else { continue };
+                        let again = fall_back == FallBack::Now && fell_back != Some(hop.address);
+                        let then = match again {
+                            true => "tries it again in the clear",
+                            false => "goes to the next host, if there is one",
+                        };
+                        session.tell('*', format!("{failure}: a delivery {then}"));
+                        last = Some(failure);
+                        if again {
+                            fell_back = Some(hop.address);
+                            hops.push_front(hop);
                         }
                     }
                 }
@@ -224,6 +243,11 @@ impl Prober<'_> {
                 None => Err(last),
                 Some((mut client, hop, took)) => {
                     let offers = offers(client.extensions());
+                    let channel = client.remote().channel.clone();
+                    let shown = client.certificates();
+                    let certificate = Certificate::of(&tls, &hop.name, shown, clock::unix());
+                    let ends = shown.first().and_then(|own| ends(own));
+                    let secured = Secured { channel, certificate, ends };
                     let answer = question.map(|(from, to)| client.would_take(from, to)).transpose();
                     let failure = match answer {
                         Ok(refused) => {
@@ -232,7 +256,7 @@ impl Prober<'_> {
                         }
                         Err(trouble) => Some(trouble.failure),
                     };
-                    Ok((offers, (hop.name, hop.address, took), failure))
+                    Ok((offers, secured, (hop.name, hop.address, took), failure))
                 }
             };
             ended.store(true, Ordering::Release);
@@ -240,9 +264,12 @@ impl Prober<'_> {
         });
         told.map_err(|_| Exit::software("showing the conversation panicked"))??;
         match found {
-            Ok((offers, reached, failure)) => {
-                let tls = if offers.contains(&"STARTTLS") { "offered" } else { "not offered" };
-                self.say("starttls", tls)?;
+            Ok((offers, secured, reached, failure)) => {
+                self.say("starttls", &secured.words())?;
+                if let Some(words) = secured.certificate_words() {
+                    self.say("proof", &words)?;
+                }
+                self.tls = Some(secured.document());
                 let rest: Vec<_> = offers.iter().filter(|offer| **offer != "STARTTLS").copied().collect();
                 let rest = if rest.is_empty() { "nothing that we use".to_owned() } else { rest.join(", ") };
                 self.say("offers", &rest)?;
@@ -283,6 +310,55 @@ impl Prober<'_> {
             true => Ok(()),
             false => write(&fold(&format!("{step:<9}  "), text)).map(drop),
         }
+    }
+}
+
+/// Whether TLS protected the session, and what the host has shown for it.
+struct Secured {
+    channel: Option<Arc<Channel>>,
+    certificate: Option<Certificate>,
+    /// When its certificate ends.
+    ends: Option<Unix>,
+}
+
+impl Secured {
+    fn words(&self) -> String {
+        match self.channel.as_deref() {
+            Some(Channel::Tls { version, cipher, .. }) => format!("{version} with {cipher}"),
+            Some(Channel::Clear(reason)) => reason.clone(),
+            None => "not decided".to_owned(),
+        }
+    }
+
+    fn certificate_words(&self) -> Option<String> {
+        let Certificate { names, doubt } = self.certificate.as_ref()?;
+        let names = if names.is_empty() { "no name".to_owned() } else { names.join(", ") };
+        let ends = self.ends.map_or_else(String::new, |ends| format!(", until {}", rfc5322(ends)));
+        let judged = match (doubt, self.channel.as_deref()) {
+            (None, Some(Channel::Tls { trusted: true, .. })) => "trusted".to_owned(),
+            (None, _) => "would be trusted; the settings do not ask".to_owned(),
+            (Some(why), _) => format!("would not be trusted: {why}; the settings do not ask"),
+        };
+        Some(format!("a certificate for {names}{ends}: {judged}"))
+    }
+
+    fn document(&self) -> serde_json::Value {
+        let (mut document, certificate) = (serde_json::Map::new(), self.certificate.as_ref());
+        let mut put = |key: &str, value: serde_json::Value| drop(document.insert(key.to_owned(), value));
+        match self.channel.as_deref() {
+            Some(Channel::Tls { version, cipher, trusted, reason }) => {
+                put("version", version.as_str().into());
+                put("cipher", cipher.as_str().into());
+                put("trusted", (*trusted).into());
+                put("reason", reason.as_str().into());
+            }
+            Some(Channel::Clear(reason)) => put("reason", reason.as_str().into()),
+            None => {}
+        }
+        put("names", serde_json::json!(certificate.map(|it| &it.names)));
+        put("ends", serde_json::json!(self.ends.map(|ends| ends.0)));
+        put("doubt", serde_json::json!(certificate.and_then(|it| it.doubt.as_ref())));
+        document.into()
     }
 }
 

@@ -62,6 +62,23 @@ fn text(queue: &Queue, filtered: bool) -> String {
         (_, None) => writeln!(out, "{messages} for {recipients}."),
         (_, Some(next)) => writeln!(out, "{messages} for {recipients}; the next page: --after {next}"),
     };
+    for found in &queue.quarantine {
+        let of = found.recipient.map_or_else(String::new, |n| format!("recipient {n} of "));
+        let _ = writeln!(
+            out,
+            "In quarantine, not delivered until it is mended: {of}{}: {}",
+            found.id, found.reason
+        );
+    }
+    match queue.quarantined.saturating_sub(queue.quarantine.len() as u64) {
+        more if more > 0 && !queue.quarantine.is_empty() => {
+            let _ = writeln!(out, "{more} more are in quarantine.");
+        }
+        _ => {}
+    }
+    if let Some(low) = &queue.low {
+        let _ = writeln!(out, "New mail is answered 452: {low}.");
+    }
     out
 }
 

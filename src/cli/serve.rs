@@ -12,6 +12,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
     let config = settings(arguments.config.as_ref())?;
     let daemon = Daemon::start(config, arguments.config.clone()).map_err(|error| match error {
         StartError::Spool(error) => Exit::cannot_create(error),
+        StartError::Settings(error) => Exit::config(error),
         StartError::System(error) => Exit::system(error),
     })?;
     let began = daemon.began();
@@ -25,17 +26,23 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
     let list = |items: &[std::net::SocketAddr], between: &str| {
         items.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
     };
+    let secure = |before: &str, behind: &str, between: &str| match began.listening_tls.as_slice() {
+        [] => String::new(),
+        addresses => format!("{before}{}{behind}", list(addresses, between)),
+    };
     print(&format!(
         "Sendoff {version}\n\
-         \x20 listens  {listens} (SMTP)\n\
+         \x20 listens  {listens} (SMTP){tls}\n\
          \x20 spool    {home}: {messages} messages for {recipients} recipients found\n\
          \x20 asks     {asks} (DNS)\n\
          \x20 try      echo hello | {sendoff} send{relay} --from you@example.org --to someone@example.net\n\
          \x20 look     {sendoff} queue{relay}\n\
          \x20          {sendoff} connections{relay}\n\
-         ready smtp={smtp} spool={spool}\n",
+         ready smtp={smtp}{smtps} spool={spool}\n",
         version = env!("CARGO_PKG_VERSION"),
         listens = list(&began.listening, ", "),
+        tls = secure(", ", " (SMTP within TLS)", ", "),
+        smtps = secure(" smtps=", "", ","),
         asks = list(&began.nameservers, ", "),
         smtp = list(&began.listening, ","),
         home = home.display(),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::trouble::Trouble;
-use crate::mail::Remote;
+use crate::mail::{Channel, Remote};
 use crate::net::{Connection, Lines};
-use crate::smtp::{Reply, ReplyReader, printable};
+use crate::sasl::Secret;
+use crate::smtp::{EnhancedStatus, Reply, ReplyReader, printable};
 use crate::time::Phase;
 
 /// An open connection, and to whom.
@@ -17,13 +18,11 @@ pub(super) struct Conversation {
     pub(super) connection: Connection,
     pub(super) remote: Remote,
     phase: Phase,
-    /// The host has asked for more of an AUTH exchange (334): what we say next is a secret.
-    secret: bool,
 }
 
 impl Conversation {
     pub(super) fn new(connection: Connection, remote: Remote) -> Conversation {
-        Conversation { connection, remote, phase: Phase::Connect, secret: false }
+        Conversation { connection, remote, phase: Phase::Connect }
     }
 
     /// Begins a phase that may take `limit`.
@@ -37,12 +36,41 @@ impl Conversation {
         let (logged, session) = (log::log_enabled!(log::Level::Debug), self.connection.session());
         if logged || session.is_followed() {
             for line in lines.lines() {
-                let line = if self.secret { "(secret)" } else { shown(line) };
                 session.tell('>', line);
                 log::debug!("session={} {} > {line}", session.id(), self.remote);
             }
         }
         self.connection.write(lines.as_bytes()).map_err(|error| self.lost(&error))
+    }
+
+    /// Says a line of which only `words` may be shown, then `secret`, and its end.
+    pub(super) fn say_secretly(&mut self, words: &str, secret: Option<&Secret>) -> Result<(), Trouble> {
+        let shown = if secret.is_some() { "(secret)" } else { "" };
+        let session = self.connection.session();
+        log::debug!("session={} {} > {words}{shown}", session.id(), self.remote);
+        if session.is_followed() {
+            session.tell('>', format!("{words}{shown}"));
+        }
+        let secret = secret.map_or(&[][..], Secret::octets);
+        let line = Secret::new([words.as_bytes(), secret, b"\r\n"].concat());
+        self.connection.write(line.octets()).map_err(|error| self.lost(&error))
+    }
+
+    /// It is decided whether TLS protects the session: so it stands in the session table, and with what comes of it.
+    pub(super) fn decided(&mut self, channel: Channel) {
+        let channel = Arc::new(channel);
+        let session = self.connection.session();
+        log::debug!("session={} {}: {channel}", session.id(), self.remote);
+        if session.is_followed() {
+            session.tell('*', channel.to_string());
+        }
+        session.channel(&channel);
+        self.remote.channel = Some(channel);
+    }
+
+    /// The host failed, in words of ours that stand after its name.
+    pub(super) fn failed(&self, phase: Phase, status: EnhancedStatus, words: String) -> Trouble {
+        Trouble::local(phase, &self.remote, status, words)
     }
 
     /// Hears one reply. 421 ends the conversation, whenever it comes (RFC 5321, 4.2.2).
@@ -61,13 +89,14 @@ impl Conversation {
             let line =
                 self.connection.line().map_err(|error| Trouble::line(self.phase, &self.remote, &error))?;
             if log::log_enabled!(log::Level::Debug) || session.is_followed() {
-                let overheard = printable(line, Lines::MOST).to_string();
+                // What is heard in AUTH may repeat what was said.
+                let most = if self.phase == Phase::Auth { 3 } else { Lines::MOST };
+                let overheard = printable(line, most).to_string();
                 log::debug!("session={} {} < {overheard}", session.id(), self.remote);
                 session.tell('<', overheard);
             }
             let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {
-                self.secret = reply.code() == 334;
                 return Ok(reply);
             }
         }
@@ -84,27 +113,5 @@ impl Conversation {
 
     pub(super) fn lost(&self, error: &crate::net::StreamError) -> Trouble {
         Trouble::stream(self.phase, &self.remote, error)
-    }
-}
-
-/// A command as it may be seen: of AUTH only the mechanism (RFC 4954, 4), since an initial response is a password.
-fn shown(line: &str) -> &str {
-    if !line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH ")) {
-        return line;
-    }
-    let end = line.match_indices(' ').nth(1).map_or(line.len(), |(at, _)| at);
-    &line[..end]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        assert_eq!(shown("AUTH PLAIN AGpvZQBzZWNyZXQ="), "AUTH PLAIN");
-        assert_eq!(shown("auth login"), "auth login");
-        assert_eq!(shown("MAIL FROM:<a@b.example> SIZE=1"), "MAIL FROM:<a@b.example> SIZE=1");
-        assert_eq!(shown(""), "");
     }
 }

@@ -1,10 +1,14 @@
-//! The beginning and the end of a session: connect, banner, EHLO; QUIT.
+//! The beginning and the end of a session: connect, banner, EHLO, TLS, AUTH; QUIT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+
+use super::authentication::authenticate;
 use super::conversation::Conversation;
+use super::security::{Security, secure, starttls};
 use super::trouble::Trouble;
 use crate::config::Timeouts;
 use crate::mail::Remote;
@@ -24,7 +28,7 @@ pub struct Hop {
 impl Hop {
     /// As it stands in a failure.
     pub fn remote(&self) -> Remote {
-        Remote { name: self.name.clone(), address: Some(self.address.ip()) }
+        Remote::new(self.name.clone(), Some(self.address.ip()))
     }
 }
 
@@ -35,6 +39,8 @@ pub struct Manner {
     pub hostname: Domain,
     /// The limits of the phases.
     pub timeouts: Timeouts,
+    /// What is asked of the host, and who we are there.
+    pub security: Security,
 }
 
 /// A session with one host, after EHLO.
@@ -59,7 +65,8 @@ pub struct Unopened {
 }
 
 impl Client {
-    /// Connects to `hop` and gets as far as a reply to EHLO, or to HELO where EHLO is not known (RFC 5321, 3.2).
+    /// Connects to `hop` and gets as far as a reply to EHLO, or to HELO where EHLO is not known (RFC 5321, 3.2); under TLS,
+    /// and known to the host, as [`Manner::security`] wants it.
     ///
     /// # Errors
     /// [`Unopened`], with the slot for the next address.
@@ -79,7 +86,7 @@ impl Client {
             }
         };
         let mut conversation = Conversation::new(connection, remote);
-        match greet(&mut conversation, manner) {
+        match greet(&mut conversation, manner, hop) {
             Ok(extensions) => {
                 let manner = Arc::clone(manner);
                 Ok(Client { conversation, extensions, manner, dirty: false, transactions: 0 })
@@ -99,6 +106,11 @@ impl Client {
     /// What it offers.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
+    }
+
+    /// The certificates that it has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.conversation.connection.tls().and_then(|tls| tls.peer_certificates()).unwrap_or_default()
     }
 
     /// Transactions that have been answered in this session.
@@ -121,6 +133,7 @@ impl Client {
         self.conversation.enter(Phase::Quit, self.manner.timeouts.quit);
         // The mail is settled by now: whatever happens to this farewell changes nothing.
         let _ = self.conversation.say("QUIT\r\n").and_then(|()| self.conversation.hear());
+        self.conversation.connection.farewell();
     }
 
     /// Closes without a word and gives the slot back: the peer failed.
@@ -129,26 +142,42 @@ impl Client {
     }
 }
 
-fn greet(conversation: &mut Conversation, manner: &Manner) -> Result<Extensions, Trouble> {
-    conversation.enter(Phase::Banner, manner.timeouts.banner);
-    let banner = conversation.hear()?;
-    if !banner.is_positive() {
-        return Err(Trouble::refused(Phase::Banner, &conversation.remote, banner));
+fn greet(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Result<Extensions, Trouble> {
+    let security = &manner.security;
+    if security.implicit {
+        secure(talk, manner, hop)?;
     }
-    conversation.enter(Phase::Ehlo, manner.timeouts.ehlo);
-    conversation.say(&format!("EHLO {}\r\n", manner.hostname))?;
-    let reply = conversation.hear()?;
+    talk.enter(Phase::Banner, manner.timeouts.banner);
+    let banner = talk.hear()?;
+    if !banner.is_positive() {
+        return Err(Trouble::refused(Phase::Banner, &talk.remote, banner));
+    }
+    let mut extensions = hello(talk, manner)?;
+    if !security.implicit && starttls(talk, manner, hop, &extensions)? {
+        // What was offered in the clear may have been anybody's words (RFC 3207, 4.2).
+        extensions = hello(talk, manner)?;
+    }
+    if let Some(credential) = &security.credential {
+        authenticate(talk, manner, hop, &extensions, credential)?;
+    }
+    Ok(extensions)
+}
+
+fn hello(talk: &mut Conversation, manner: &Manner) -> Result<Extensions, Trouble> {
+    talk.enter(Phase::Ehlo, manner.timeouts.ehlo);
+    talk.say(&format!("EHLO {}\r\n", manner.hostname))?;
+    let reply = talk.hear()?;
     if reply.is_positive() {
         return Ok(Extensions::of(&reply));
     }
     if !reply.is_permanent() {
-        return Err(Trouble::refused(Phase::Ehlo, &conversation.remote, reply));
+        return Err(Trouble::refused(Phase::Ehlo, &talk.remote, reply));
     }
-    conversation.enter(Phase::Ehlo, manner.timeouts.ehlo);
-    conversation.say(&format!("HELO {}\r\n", manner.hostname))?;
-    let reply = conversation.hear()?;
+    talk.enter(Phase::Ehlo, manner.timeouts.ehlo);
+    talk.say(&format!("HELO {}\r\n", manner.hostname))?;
+    let reply = talk.hear()?;
     if reply.is_positive() {
         return Ok(Extensions::default());
     }
-    Err(Trouble::refused(Phase::Ehlo, &conversation.remote, reply))
+    Err(Trouble::refused(Phase::Ehlo, &talk.remote, reply))
 }

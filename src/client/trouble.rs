@@ -15,6 +15,19 @@ pub struct Trouble {
     pub failure: Failure,
     /// It was not the site's doing, we are shutting down: no standing falls, no attempt counts.
     pub ours: bool,
+    /// Whether the host may be spoken to in the clear instead.
+    pub fall_back: FallBack,
+}
+
+/// What follows when a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FallBack {
+    /// Nothing: it was no handshake, or TLS is required.
+    Never,
+    /// A new connection to the same address, in the clear, at once.
+    Now,
+    /// The host failed, by its silence; the next try is in the clear.
+    Later,
 }
 
 /// Bad connection (RFC 3463, 3.5): lost, or silent past its limit.
@@ -27,7 +40,7 @@ const SHORTAGE: EnhancedStatus = EnhancedStatus::new(4, 3, 0);
 const NO_PROTOCOL: EnhancedStatus = EnhancedStatus::new(4, 5, 0);
 
 impl Trouble {
-    fn local(phase: Phase, remote: &Remote, status: EnhancedStatus, words: String) -> Trouble {
+    pub(super) fn local(phase: Phase, remote: &Remote, status: EnhancedStatus, words: String) -> Trouble {
         let failure = Failure {
             blame: Blame::Site,
             phase,
@@ -36,7 +49,7 @@ impl Trouble {
             remote: Some(remote.clone()),
             duplicate: phase == Phase::FinalDot,
         };
-        Trouble { failure, ours: false }
+        Trouble { failure, ours: false, fall_back: FallBack::Never }
     }
 
     /// A stream that ended.
@@ -44,12 +57,21 @@ impl Trouble {
         let status = if phase == Phase::Connect { NO_ANSWER } else { LOST };
         let mut trouble = Trouble::local(phase, remote, status, error.to_string());
         trouble.ours = matches!(error, StreamError::Expired(Expired(Limit::Shutdown)));
+        if phase == Phase::Starttls {
+            trouble.fall_back = match error {
+                StreamError::Expired(Expired(Limit::Phase | Limit::Session)) => FallBack::Later,
+                // Our own impatience is no silence of the host's: it has its full time when it is tried again.
+                StreamError::Expired(_) => FallBack::Never,
+                StreamError::Closed | StreamError::Io(_) => FallBack::Now,
+            };
+        }
         if matches!(error, StreamError::Expired(Expired(Limit::Operator))) {
             // The message gets a time of its own, or the next session would be with the same host at once; what the host
             // did, only the operator knows.
             trouble.failure.blame = Blame::Message;
         }
         if error.is_shortage() {
+            trouble.fall_back = FallBack::Never;
             // The message waits for its own next time; no host is the worse for it.
             trouble.failure.blame = Blame::Message;
             trouble.failure.status = SHORTAGE;
@@ -61,13 +83,21 @@ impl Trouble {
     pub(super) fn line(phase: Phase, remote: &Remote, error: &LineError) -> Trouble {
         match error {
             LineError::Stream(error) => Trouble::stream(phase, remote, error),
-            LineError::TooLong => Trouble::local(phase, remote, NO_PROTOCOL, format!("sent {error}")),
+            LineError::TooLong => Trouble::nonsense(phase, remote, format!("sent {error}")),
         }
+    }
+
+    fn nonsense(phase: Phase, remote: &Remote, words: String) -> Trouble {
+        let mut trouble = Trouble::local(phase, remote, NO_PROTOCOL, words);
+        if phase == Phase::Starttls {
+            trouble.fall_back = FallBack::Now;
+        }
+        trouble
     }
 
     /// Bytes that are no reply.
     pub(super) fn reply(phase: Phase, remote: &Remote, error: &ReplyError) -> Trouble {
-        Trouble::local(phase, remote, NO_PROTOCOL, format!("sent {error}"))
+        Trouble::nonsense(phase, remote, format!("sent {error}"))
     }
 
     /// Our own body could not be read: our disk's doing, not the site's.
@@ -91,7 +121,7 @@ impl Trouble {
             remote: Some(remote.clone()),
             duplicate: false,
         };
-        Trouble { failure, ours: false }
+        Trouble { failure, ours: false, fall_back: FallBack::Never }
     }
 }
 

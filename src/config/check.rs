@@ -43,6 +43,7 @@ impl Config {
         self.check_waits(&mut found);
         self.check_order_of_waits(&mut found);
         self.check_loops(&mut found);
+        self.check_doors(&mut found);
         found.0
     }
 
@@ -68,18 +69,50 @@ impl Config {
         ] {
             found.refuse_if(count == 0, &[key], || format!("{key} cannot be 0: nothing would ever pass"));
         }
+        let (queued, recipients) = (self.spool.max_queued, listen.max_recipients);
+        found.refuse_if(queued < recipients, &["spool.max_queued", "listen.max_recipients"], || {
+            format!(
+                "spool.max_queued ({queued}) must not be less than listen.max_recipients ({recipients}): such a message would never be taken"
+            )
+        });
         for (key, threads) in [("listen.clients", listen.clients), ("delivery.workers", delivery.workers)] {
             found.refuse_if(threads > MOST_THREADS, &[key], || {
                 format!("{key} is {threads} threads; at most {MOST_THREADS} can be meant")
             });
         }
-        found.refuse_if(listen.smtp.is_empty(), &["listen.smtp"], || {
-            "listen.smtp is empty: no mail could ever come in".to_owned()
+    }
+
+    fn check_doors(&self, found: &mut Findings) {
+        let (listen, auth) = (&self.listen, &self.auth);
+        found.refuse_if(listen.smtp.is_empty() && listen.smtps.is_empty(), &["listen.smtp"], || {
+            "listen.smtp is empty, and listen.smtps too: no mail could ever come in".to_owned()
         });
-        let twice = (1..listen.smtp.len()).find(|n| listen.smtp[..*n].contains(&listen.smtp[*n]));
-        if let Some(address) = twice.map(|n| listen.smtp[n]).filter(|address| address.port() != 0) {
-            found.refuse_if(true, &["listen.smtp"], || format!("listen.smtp names {address} twice"));
+        let doors: Vec<_> = listen.smtp.iter().chain(&listen.smtps).collect();
+        let twice = (1..doors.len()).find(|n| doors[..*n].contains(&doors[*n]));
+        if let Some(address) = twice.map(|n| doors[n]).filter(|address| address.port() != 0) {
+            let keys = if listen.smtps.contains(address) { "listen.smtps" } else { "listen.smtp" };
+            found.refuse_if(true, &[keys], || {
+                format!("{keys} names {address} twice, or listen.smtp does too")
+            });
         }
+        let bare = listen.certificates.is_empty();
+        found.refuse_if(bare && !listen.smtps.is_empty(), &["listen.smtps", "listen.certificates"], || {
+            "listen.smtps speaks TLS, and listen.certificates is empty".to_owned()
+        });
+        let never = auth.users.is_some() && bare && !auth.plaintext_on_loopback;
+        found.refuse_if(never, &["auth.users", "listen.certificates"], || {
+            "auth.users is set, but listen.certificates is empty and auth.plaintext_on_loopback is false: \
+             AUTH would never be offered"
+                .to_owned()
+        });
+        found.refuse_if(
+            auth.plaintext_on_loopback && auth.users.is_none(),
+            &["auth.plaintext_on_loopback", "auth.users"],
+            || {
+                "auth.plaintext_on_loopback is true, and auth.users is \"none\": there are no passwords"
+                    .to_owned()
+            },
+        );
     }
 
     /// The caps that keep one destination from holding the pool: this is what Sendoff is for.
@@ -121,6 +154,8 @@ impl Config {
             ("timeouts.connect", t.connect),
             ("timeouts.banner", t.banner),
             ("timeouts.ehlo", t.ehlo),
+            ("timeouts.starttls", t.starttls),
+            ("timeouts.auth", t.auth),
             ("timeouts.mail", t.mail),
             ("timeouts.rcpt", t.rcpt),
             ("timeouts.data", t.data),
@@ -132,6 +167,7 @@ impl Config {
             ("timeouts.idle", t.idle),
             ("timeouts.patience", t.patience),
             ("timeouts.client", t.client),
+            ("timeouts.client_handshake", t.client_handshake),
             ("timeouts.client_session", t.client_session),
             ("timeouts.shutdown", t.shutdown),
             ("dns.timeout", dns.timeout),
@@ -175,6 +211,11 @@ impl Config {
             "no client could use the time it is given",
         );
         not_below(
+            ("timeouts.client_handshake", t.client_handshake),
+            ("timeouts.client_session", t.client_session),
+            "a session would end before it is secure",
+        );
+        not_below(
             ("retry.site_first", retry.site.first),
             ("retry.site_max", retry.site.most),
             "the rest of a destination only grows",
@@ -191,10 +232,10 @@ impl Config {
         for (pattern, to) in &self.routes.table {
             let key = format!("routes.{pattern}");
             let ours = match to {
-                Destination::SmartLiteral(address, port) => {
-                    self.listen.smtp.iter().any(|listen| self.is_reached(listen, *address, *port))
+                Destination::SmartLiteral(_, address, port) => {
+                    self.listen.addresses().any(|listen| self.is_reached(listen, *address, *port))
                 }
-                Destination::Smart(name, port) => self.listen.smtp.iter().any(|listen| {
+                Destination::Smart(_, name, port) => self.listen.addresses().any(|listen| {
                     let local = name.as_str() == "localhost"
                         && (listen.ip().is_loopback() || listen.ip().is_unspecified());
                     listen.port() == *port && (local || *name == self.hostname)
@@ -221,6 +262,7 @@ impl Config {
             ("spool.path", self.spool.path != new.spool.path),
             ("spool.memory", self.spool.memory != new.spool.memory),
             ("listen.smtp", self.listen.smtp != new.listen.smtp),
+            ("listen.smtps", self.listen.smtps != new.listen.smtps),
             ("listen.clients", self.listen.clients != new.listen.clients),
             ("delivery.workers", self.delivery.workers != new.delivery.workers),
         ];
@@ -241,7 +283,7 @@ mod tests {
     fn each_contradiction_is_found_under_its_key() {
         let ms = Duration::from_millis;
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 16] = [
+        let cases: [(&str, Change); 20] = [
             ("delivery.connections_per_destination", |c| c.delivery.connections_per_destination = 1000),
             ("delivery.connections_per_address", |c| c.delivery.connections_per_address = 2000),
             ("delivery.workers", |c| c.delivery.workers = 0),
@@ -254,6 +296,10 @@ mod tests {
             ("delivery.suspect_share", |c| c.delivery.suspect_share = 0),
             ("listen.smtp", |c| c.listen.smtp.clear()),
             ("listen.smtp", |c| c.listen.smtp.push(c.listen.smtp[0])),
+            ("listen.smtps", |c| c.listen.smtps.push("127.0.0.1:465".parse().unwrap())),
+            ("auth.users", |c| c.auth.users = Some("users".into())),
+            ("auth.plaintext_on_loopback", |c| c.auth.plaintext_on_loopback = true),
+            ("timeouts.client_handshake", |c| c.timeouts.client_handshake = Duration::ZERO),
             ("delivery.port", |c| c.delivery.port = 0),
             ("timeouts.min_data_rate", |c| c.timeouts.min_data_rate = 0),
             ("retry.jitter", |c| (c.retry.message.jitter, c.retry.site.jitter) = (101, 101)),

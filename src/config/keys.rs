@@ -9,8 +9,10 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
+use super::access::Auth;
 use super::nearest::nearest;
 use super::settings::{Bounce, Config, Delivery, Dns, Listen, Spool, Timeouts};
+use super::tls::Tls;
 use super::value::{self, Value, Wrong};
 use crate::mail::Destination;
 
@@ -43,16 +45,29 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, routes } = config;
+        let Config { hostname, spool, listen, auth, delivery, retry, timeouts, dns, bounce, tls, routes } =
+            config;
         self.key("", "hostname", hostname, value::domain);
-        keys!(self, spool: Spool { path = value::path, memory = size, });
+        keys!(self, spool: Spool {
+            path = value::path,
+            memory = size,
+            min_free = size,
+            min_free_files = number,
+            max_queued = number,
+        });
         keys!(self, listen: Listen {
             smtp = list(value::listen_address),
+            smtps = list(value::listen_address),
+            certificates = list(value::key_pair),
             relay_from = list(value::network),
             max_message_size = size,
             max_recipients = number,
             clients = number,
             hop_limit = number,
+        });
+        keys!(self, auth: Auth {
+            users = value::path_or_none,
+            plaintext_on_loopback = value::yes_or_no,
         });
         keys!(self, delivery: Delivery {
             workers = number,
@@ -68,6 +83,7 @@ impl<'a> Reading<'a> {
             new_share = number,
             suspect_share = number,
             own_addresses = list(address),
+            credentials = value::path_or_none,
         });
         self.key("retry", "delays", &mut retry.message.delays, list(duration));
         self.key("retry", "site_first", &mut retry.site.first, duration);
@@ -78,6 +94,8 @@ impl<'a> Reading<'a> {
             connect = duration,
             banner = duration,
             ehlo = duration,
+            starttls = duration,
+            auth = duration,
             mail = duration,
             rcpt = duration,
             data = duration,
@@ -89,6 +107,7 @@ impl<'a> Reading<'a> {
             idle = duration,
             patience = duration,
             client = duration,
+            client_handshake = duration,
             client_session = duration,
             shutdown = duration,
             min_data_rate = size,
@@ -101,6 +120,7 @@ impl<'a> Reading<'a> {
             cache = number,
         });
         keys!(self, bounce: Bounce { delay_notice = duration_or_never, });
+        keys!(self, tls: Tls { outbound = value::tls_mode, roots = value::roots, policy = value::policy, });
         self.routes(&mut routes.table);
         self.refuse_unknown_keys();
     }
@@ -209,7 +229,9 @@ fn find<'a>(table: &'a DeTable<'a>, key: &str) -> Option<(&'a Spanned<DeString<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Network, Retry, Routes};
+    use crate::config::access::KeyPair;
+    use crate::config::settings::{Network, Retry};
+    use crate::config::{Roots, Routes, TlsMode};
     use crate::smtp::Domain;
     use crate::time::{Doubling, Schedule};
     use std::time::Duration;
@@ -221,13 +243,21 @@ mod tests {
             [spool]
             path = "here"
             memory = 1
+            min_free = 33
+            min_free_files = 34
+            max_queued = 35
             [listen]
             smtp = ["[::1]:2"]
+            smtps = ["[::1]:3"]
+            certificates = [{ certificate = "c.pem", key = "k.pem" }]
             relay_from = ["10.0.0.0/8"]
             max_message_size = "3kB"
             max_recipients = 4
             clients = 5
             hop_limit = 6
+            [auth]
+            users = "u"
+            plaintext_on_loopback = true
             [delivery]
             workers = 0x70
             connections_per_destination = 8
@@ -242,6 +272,7 @@ mod tests {
             new_connections = 31
             suspect_connections = 32
             own_addresses = ["192.0.2.17"]
+            credentials = "secrets"
             [retry]
             delays = ["18s", "1m"]
             site_first = "19s"
@@ -251,6 +282,8 @@ mod tests {
             connect = "22s"
             banner = "23s"
             ehlo = "24s"
+            starttls = "25s"
+            auth = "46s"
             mail = "26s"
             rcpt = "27s"
             data = "28s"
@@ -262,6 +295,7 @@ mod tests {
             idle = "34s"
             patience = "35s"
             client = "36s"
+            client_handshake = "25s"
             client_session = "37s"
             shutdown = "38s"
             min_data_rate = 39
@@ -273,21 +307,28 @@ mod tests {
             cache = 44
             [bounce]
             delay_notice = "45s"
+            [tls]
+            outbound = "require"
+            roots = "roots.pem"
+            policy = { "*.Example.net" = "verify" }
             [routes]
             "*" = "smtp://smart.example"
         "#;
         let s = Duration::from_secs;
         let expected = Config {
             hostname: Domain::parse("h.example").unwrap(),
-            spool: Spool { path: "here".into(), memory: 1 },
+            spool: Spool { path: "here".into(), memory: 1, min_free: 33, min_free_files: 34, max_queued: 35 },
             listen: Listen {
                 smtp: vec!["[::1]:2".parse().unwrap()],
+                smtps: vec!["[::1]:3".parse().unwrap()],
+                certificates: vec![KeyPair { certificate: "c.pem".into(), key: "k.pem".into() }],
                 relay_from: vec![Network::parse("10.0.0.0/8").unwrap()],
                 max_message_size: 3000,
                 max_recipients: 4,
                 clients: 5,
                 hop_limit: 6,
             },
+            auth: Auth { users: Some("u".into()), plaintext_on_loopback: true },
             delivery: Delivery {
                 workers: 112,
                 connections_per_destination: 8,
@@ -302,6 +343,7 @@ mod tests {
                 new_connections: 31,
                 suspect_connections: 32,
                 own_addresses: vec!["192.0.2.17".parse().unwrap()],
+                credentials: Some("secrets".into()),
             },
             retry: Retry {
                 message: Schedule { delays: vec![s(18), s(60)], jitter: 21 },
@@ -311,6 +353,8 @@ mod tests {
                 connect: s(22),
                 banner: s(23),
                 ehlo: s(24),
+                starttls: s(25),
+                auth: s(46),
                 mail: s(26),
                 rcpt: s(27),
                 data: s(28),
@@ -322,6 +366,7 @@ mod tests {
                 idle: s(34),
                 patience: s(35),
                 client: s(36),
+                client_handshake: s(25),
                 client_session: s(37),
                 shutdown: s(38),
                 min_data_rate: 39,
@@ -336,6 +381,11 @@ mod tests {
                 cache: 44,
             },
             bounce: Bounce { delay_notice: Some(s(45)) },
+            tls: Tls {
+                outbound: TlsMode::Require,
+                roots: Roots::File("roots.pem".into()),
+                policy: vec![("*.example.net".to_owned(), TlsMode::Verify)],
+            },
             routes: Routes {
                 table: vec![("*".to_owned(), Destination::parse("smtp://smart.example:25").unwrap())],
             },

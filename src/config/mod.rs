@@ -1,15 +1,21 @@
 //! Settings as plain data (floor 1). Every key has a default; the reading of files is in `load`, the checks in `check`.
 
+mod access;
 mod check;
 mod error;
 mod keys;
 mod load;
 mod nearest;
+mod routes;
 mod settings;
+mod tls;
 mod units;
 mod value;
 
+pub use access::{Auth, KeyPair};
 pub use check::Contradiction;
 pub use error::{ConfigError, Fault, Place};
-pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Routes, Spool, Timeouts};
+pub use routes::Routes;
+pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Spool, Timeouts};
+pub use tls::{Roots, Tls, TlsMode};
 pub use units::duration;

@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::mail::Destination;
-use crate::smtp::{Domain, Host};
+use super::access::{Auth, KeyPair};
+use super::routes::Routes;
+use super::tls::{Roots, Tls, TlsMode};
+use crate::smtp::Domain;
 use crate::time::{Doubling, Phase, Schedule};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -21,6 +23,8 @@ pub struct Config {
     pub spool: Spool,
     /// `[listen]`
     pub listen: Listen,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[delivery]`
     pub delivery: Delivery,
     /// `[retry]`
@@ -31,6 +35,8 @@ pub struct Config {
     pub dns: Dns,
     /// `[bounce]`
     pub bounce: Bounce,
+    /// `[tls]`
+    pub tls: Tls,
     /// `[routes]`
     pub routes: Routes,
 }
@@ -42,6 +48,12 @@ pub struct Spool {
     pub path: PathBuf,
     /// How many octets of just-accepted bodies stay in memory for their first attempt.
     pub memory: u64,
+    /// Octets that stay free on its file system: below that, new mail is refused.
+    pub min_free: u64,
+    /// Files that can still be made there: below that, new mail is refused.
+    pub min_free_files: u64,
+    /// The most recipients that are queued: beyond that, new mail is refused.
+    pub max_queued: usize,
 }
 
 /// `[listen]`: how mail comes in.
@@ -49,6 +61,10 @@ pub struct Spool {
 pub struct Listen {
     /// Where plain SMTP is spoken.
     pub smtp: Vec<SocketAddr>,
+    /// Where TLS comes before SMTP: submissions (RFC 8314, 3.3).
+    pub smtps: Vec<SocketAddr>,
+    /// What we show in TLS; the first to whoever asks for no name, or for one that none has. Empty: no TLS.
+    pub certificates: Vec<KeyPair>,
     /// Who may relay without AUTH.
     pub relay_from: Vec<Network>,
     /// The largest message, in octets.
@@ -90,6 +106,8 @@ pub struct Delivery {
     pub suspect_share: u8,
     /// Addresses that are ourselves though no interface of ours has them (NAT): an MX there is a loop.
     pub own_addresses: Vec<IpAddr>,
+    /// The file that says who we are at which smart host; `None`: we are nobody anywhere.
+    pub credentials: Option<PathBuf>,
 }
 
 /// `[retry]`: when a deferred message, and a failed destination, are tried again.
@@ -110,6 +128,10 @@ pub struct Timeouts {
     pub banner: Duration,
     /// EHLO and HELO, each.
     pub ehlo: Duration,
+    /// STARTTLS and the handshake.
+    pub starttls: Duration,
+    /// AUTH, each word of it.
+    pub auth: Duration,
     /// MAIL FROM.
     pub mail: Duration,
     /// RCPT TO, each.
@@ -132,6 +154,8 @@ pub struct Timeouts {
     pub patience: Duration,
     /// A client of the listener: each command, and each block of its data.
     pub client: Duration,
+    /// A client's TLS handshake as a whole.
+    pub client_handshake: Duration,
     /// A client's session as a whole.
     pub client_session: Duration,
     /// How long sessions in flight may go on after SIGTERM.
@@ -148,6 +172,8 @@ impl Timeouts {
             Phase::Connect => self.connect,
             Phase::Banner => self.banner,
             Phase::Ehlo => self.ehlo,
+            Phase::Starttls => self.starttls,
+            Phase::Auth => self.auth,
             Phase::Mail => self.mail,
             Phase::Rcpt => self.rcpt,
             Phase::Data => self.data,
@@ -180,30 +206,6 @@ pub struct Dns {
 pub struct Bounce {
     /// After how long the reverse-path is told that a message is late; `None`: never.
     pub delay_notice: Option<Duration>,
-}
-
-/// `[routes]`: which recipients' domains go to a smart host. The most exact pattern wins.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Routes {
-    /// Patterns (`example.net`, `*.example.net`, `*`) and where they lead.
-    pub table: Vec<(String, Destination)>,
-}
-
-impl Routes {
-    /// The destination of a recipient's host. A literal is only rerouted by `*`.
-    pub fn destination(&self, host: &Host) -> Destination {
-        let score = |pattern: &str| match host {
-            _ if pattern == "*" => Some(0),
-            Host::Domain(domain) if domain.as_str() == pattern => Some(usize::MAX),
-            Host::Domain(domain) => {
-                let suffix = pattern.strip_prefix('*')?;
-                (suffix.starts_with('.') && domain.as_str().ends_with(suffix)).then_some(suffix.len())
-            }
-            Host::Literal(_) => None,
-        };
-        let best = self.table.iter().filter_map(|(pattern, to)| Some((score(pattern)?, to)));
-        best.max_by_key(|(score, _)| *score).map_or_else(|| Destination::of(host), |(_, to)| to.clone())
-    }
 }
 
 /// A block of addresses in CIDR form; a bare address is a block of one.
@@ -245,9 +247,17 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             hostname: own_name(),
-            spool: Spool { path: PathBuf::from("spool"), memory: 64 << 20 },
+            spool: Spool {
+                path: PathBuf::from("spool"),
+                memory: 64 << 20,
+                min_free: 100 << 20,
+                min_free_files: 1000,
+                max_queued: 2_000_000,
+            },
             listen: Listen {
                 smtp: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 2525))],
+                smtps: Vec::new(),
+                certificates: Vec::new(),
                 relay_from: vec![
                     Network { address: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix: 8 },
                     Network { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
@@ -257,6 +267,7 @@ impl Default for Config {
                 clients: 500,
                 hop_limit: 50,
             },
+            auth: Auth { users: None, plaintext_on_loopback: false },
             delivery: Delivery {
                 workers: 1000,
                 connections_per_destination: 20,
@@ -271,6 +282,7 @@ impl Default for Config {
                 new_share: 60,
                 suspect_share: 20,
                 own_addresses: Vec::new(),
+                credentials: None,
             },
             retry: Retry {
                 message: Schedule { delays: [5, 10, 20, 40, 60].map(|n| n * MINUTE).to_vec(), jitter: 20 },
@@ -280,6 +292,8 @@ impl Default for Config {
                 connect: 30 * SECOND,
                 banner: 5 * MINUTE,
                 ehlo: 5 * MINUTE,
+                starttls: 2 * MINUTE,
+                auth: 2 * MINUTE,
                 mail: 5 * MINUTE,
                 rcpt: 5 * MINUTE,
                 data: 2 * MINUTE,
@@ -291,6 +305,7 @@ impl Default for Config {
                 idle: 2 * SECOND,
                 patience: 10 * SECOND,
                 client: 5 * MINUTE,
+                client_handshake: MINUTE,
                 client_session: HOUR,
                 shutdown: 10 * SECOND,
                 min_data_rate: 500,
@@ -303,6 +318,7 @@ impl Default for Config {
                 cache: 100_000,
             },
             bounce: Bounce { delay_notice: None },
+            tls: Tls { outbound: TlsMode::Opportunistic, roots: Roots::System, policy: Vec::new() },
             routes: Routes::default(),
         }
     }
@@ -319,34 +335,6 @@ fn own_name() -> Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn host(text: &str) -> Host {
-        Host::parse(text).unwrap()
-    }
-
-    #[test]
-    fn the_most_exact_route_wins() {
-        let smart = |n: u16| Destination::Smart(Domain::parse("smart.example").unwrap(), n);
-        let routes = Routes {
-            table: vec![
-                ("*".into(), smart(1)),
-                ("*.example.net".into(), smart(2)),
-                ("*.b.example.net".into(), smart(3)),
-                ("example.net".into(), smart(4)),
-            ],
-        };
-        for (name, port) in [
-            ("example.org", 1),
-            ("a.example.net", 2),
-            ("a.b.example.net", 3),
-            ("example.net", 4),
-            ("badexample.net", 1),
-            ("[192.0.2.1]", 1),
-        ] {
-            assert_eq!(routes.destination(&host(name)), smart(port), "{name}");
-        }
-        assert_eq!(Routes::default().destination(&host("a.example")).to_string(), "a.example");
-    }
 
     #[test]
     fn networks_hold_what_they_say() {

@@ -9,9 +9,11 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::access::KeyPair;
 use super::settings::Network;
+use super::tls::{Roots, TlsMode};
 use super::units;
-use crate::mail::Destination;
+use crate::mail::{Destination, Scheme};
 use crate::smtp::{Domain, Host};
 
 /// What is wrong with the octets `span` of the file.
@@ -93,6 +95,76 @@ pub fn path(value: &Value) -> Result<PathBuf, Wrong> {
     }
 }
 
+/// A path, or `"none"`.
+pub fn path_or_none(value: &Value) -> Result<Option<PathBuf>, Wrong> {
+    if value.get_ref().as_str() == Some("none") { Ok(None) } else { path(value).map(Some) }
+}
+
+/// `"system"`, or the path of a PEM file.
+pub fn roots(value: &Value) -> Result<Roots, Wrong> {
+    if value.get_ref().as_str() == Some("system") { Ok(Roots::System) } else { path(value).map(Roots::File) }
+}
+
+pub fn tls_mode(value: &Value) -> Result<TlsMode, Wrong> {
+    const HOW: &str = "write \"off\", \"opportunistic\", \"require\" or \"verify\"";
+    let text = text(value, HOW)?;
+    let known = TlsMode::ALL.into_iter().find(|(word, _)| *word == text);
+    known.map_or_else(
+        || wrong(value, format!("\"{text}\" is nothing to ask of a host: {HOW}")),
+        |(_, mode)| Ok(mode),
+    )
+}
+
+/// `{ "example.org" = "verify" }`: patterns or address literals, each with a mode.
+pub fn policy(value: &Value) -> Result<Vec<(String, TlsMode)>, Wrong> {
+    let Some(entries) = value.get_ref().as_table() else {
+        return wrong(
+            value,
+            "`policy` is a table: write [tls.policy], and \"example.org\" = \"verify\" below",
+        );
+    };
+    let mut table = Vec::new();
+    for (key, value) in entries {
+        let text = key.get_ref();
+        let wrong = |words: String| Wrong { span: key.span(), words };
+        if value.get_ref().is_table() {
+            return Err(wrong("a name has dots, so it must stand in quotes".to_owned()));
+        }
+        let literal = || Host::parse(text).ok().filter(|host| matches!(host, Host::Literal(_)));
+        let name = pattern(text).or_else(|| literal().map(|host| host.to_string()));
+        let name = name.ok_or_else(|| {
+            wrong(format!(
+                "\"{text}\" is no next hop: write a domain, \"*.\" and a domain, or \"[192.0.2.1]\""
+            ))
+        })?;
+        if table.iter().any(|(known, _)| *known == name) {
+            return Err(wrong(format!("\"{name}\" stands here twice")));
+        }
+        table.push((name, tls_mode(value)?));
+    }
+    Ok(table)
+}
+
+pub fn yes_or_no(value: &Value) -> Result<bool, Wrong> {
+    let found = value.get_ref();
+    found.as_bool().map_or_else(|| wrong(value, format!("write true or false, not {}", a(found))), Ok)
+}
+
+/// `{ certificate = "chain.pem", key = "key.pem" }`.
+pub fn key_pair(value: &Value) -> Result<KeyPair, Wrong> {
+    const HOW: &str = "write { certificate = \"chain.pem\", key = \"key.pem\" }";
+    let Some(table) = value.get_ref().as_table() else {
+        return wrong(value, format!("{HOW}, not {}", a(value.get_ref())));
+    };
+    let entry = |name: &str| table.iter().find(|(key, _)| key.get_ref() == name).map(|(_, value)| value);
+    match (entry("certificate"), entry("key")) {
+        (Some(certificate), Some(key)) if table.len() == 2 => {
+            Ok(KeyPair { certificate: path(certificate)?, key: path(key)? })
+        }
+        _ => wrong(value, HOW),
+    }
+}
+
 /// A list, each entry read by `entry`. A single value is refused rather than taken for a list of one: the file then reads
 /// the same to everyone.
 pub fn list<T>(entry: impl Fn(&Value) -> Result<T, Wrong>) -> impl Fn(&Value) -> Result<Vec<T>, Wrong> {
@@ -136,9 +208,10 @@ pub fn network(value: &Value) -> Result<Network, Wrong> {
     Network::parse(text).map_or_else(|| wrong(value, format!("\"{text}\" is no network: {HOW}")), Ok)
 }
 
-/// `smtp://smart.example:587`; port 25 when none is named. An address may stand with or without its brackets.
+/// `smtp://smart.example:587`; port 25 when none is named, or 465 of `smtps://`. An address may stand with or without its brackets.
 pub fn smart_host(value: &Value) -> Result<Destination, Wrong> {
-    const HOW: &str = "write a smart host like \"smtp://smart.example.net:587\"";
+    const HOW: &str =
+        "write a smart host like \"smtp://smart.example.net:587\" or \"smtps://smart.example.net\"";
     if value.get_ref().is_table() {
         return wrong(
             value,
@@ -150,18 +223,18 @@ pub fn smart_host(value: &Value) -> Result<Destination, Wrong> {
 }
 
 fn parse_smart_host(text: &str) -> Option<Destination> {
-    let rest = text.strip_prefix("smtp://")?;
+    let (scheme, rest) = Scheme::split(text)?;
     // A colon behind the bracket of a literal, or the only one, divides the port off.
     let (host, port) = match rest.rsplit_once(':') {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, port.parse().ok()?),
-        _ => (rest, 25),
+        _ => (rest, scheme.port()),
     };
     let bare = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
     let literal = bare.parse::<IpAddr>().ok().map(Host::Literal);
     match literal.or_else(|| Host::parse(host).ok())? {
         _ if port == 0 => None,
-        Host::Domain(domain) => Some(Destination::Smart(domain, port)),
-        Host::Literal(address) => Some(Destination::SmartLiteral(address, port)),
+        Host::Domain(domain) => Some(Destination::Smart(scheme, domain, port)),
+        Host::Literal(address) => Some(Destination::SmartLiteral(scheme, address, port)),
     }
 }
 
@@ -187,19 +260,14 @@ mod tests {
             ("smtp://[192.0.2.1]", "smtp://[192.0.2.1]:25"),
             ("smtp://[2001:db8::1]:26", "smtp://[IPv6:2001:db8::1]:26"),
             ("smtp://[IPv6:2001:db8::1]", "smtp://[IPv6:2001:db8::1]:25"),
+            ("smtps://a", "smtps://a:465"),
+            ("smtps://[192.0.2.1]:26", "smtps://[192.0.2.1]:26"),
         ] {
             assert_eq!(parse_smart_host(text).map(|d| d.to_string()).as_deref(), Some(shown), "{text}");
         }
-        for text in [
-            "",
-            "smart.example",
-            "smtp://",
-            "smtp://a:0",
-            "smtp://a:x",
-            "smtp://a:99999",
-            "smtps://a",
-            "smtp://a/",
-        ] {
+        for text in
+            ["", "smart.example", "smtp://", "smtp://a:0", "smtp://a:x", "smtp://a:99999", "smtp://a/"]
+        {
             assert_eq!(parse_smart_host(text), None, "{text}");
         }
     }

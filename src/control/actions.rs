@@ -105,7 +105,12 @@ impl Answers {
                 Some(message) if found.iter().all(|other: &Listed| other.id != id) => found.push(message),
                 Some(_) => {}
                 None => {
-                    let reason = "is not queued, or the filter does not mean it".to_owned();
+                    let aside = self.shop.spool.quarantine_of(id).map_err(trouble)?;
+                    let reason = match aside.iter().any(|found| found.n.is_none()) {
+                        true => "is in quarantine: it cannot be read",
+                        false => "is not queued, or the filter does not mean it",
+                    };
+                    let reason = reason.to_owned();
                     acted.failed.push(NotDone { id: id.to_string(), reason });
                 }
             }

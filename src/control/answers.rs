@@ -98,6 +98,7 @@ pub(super) fn row(view: SessionView) -> SessionRow {
         mx: view.mx,
         address: view.address.map(|address| address.to_string()),
         phase: view.phase.word().to_owned(),
+        tls: view.channel.map(|channel| channel.to_string()),
         message: view.message.map(|id| id.to_string()),
         delivered: view.delivered,
         age: rounded(view.age),

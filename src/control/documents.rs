@@ -14,6 +14,27 @@ pub struct Queue {
     pub queue: Vec<QueuedMessage>,
     /// Where the next page starts (`after`); null on the last one.
     pub next: Option<String>,
+    /// The mark because of which new mail is refused at present; null when it is taken.
+    pub low: Option<String>,
+    /// How many messages, or recipients of them, cannot be read and are in quarantine. They are not among the others.
+    pub quarantined: u64,
+    /// The first hundred of these; on the first page only, and not where a filter means others.
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// What cannot be read, and is out of the way until a person has mended it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The queue id of the message.
+    pub id: String,
+    /// The place of the recipient in the envelope; null for the message as a whole.
+    pub recipient: Option<u32>,
+    /// `quarantined`.
+    pub state: String,
+    /// Since when.
+    pub at: i64,
+    /// What is wrong.
+    pub reason: String,
 }
 
 /// A queued message.
@@ -111,6 +132,8 @@ pub struct SessionRow {
     pub address: Option<String>,
     /// Where the conversation stands.
     pub phase: String,
+    /// Whether TLS protects it, in the words of the log, once that is decided.
+    pub tls: Option<String>,
     /// The message in hand.
     pub message: Option<String>,
     /// Messages delivered over it.

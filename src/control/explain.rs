@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::answers::{Answers, Refused, exit, row, silent, trouble};
 use super::documents::{Explained, Explanation, InTheWay, QueuedMessage};
 use super::protocol::Answer;
+use super::queue::QUARANTINED;
 use crate::mail::{Destination, QueueId};
 use crate::net::{Blocked, SessionView, Standing};
 use crate::scheduler::{SiteView, WhyNot};
@@ -19,13 +20,8 @@ impl Answers {
     pub(super) fn explain(&self, what: &str) -> Result<Answer, Refused> {
         if let Some(id) = QueueId::parse(what) {
             let found = self.shop.spool.find(id).map_err(trouble)?;
-            let gone = || {
-                (
-                    exit::NOINPUT,
-                    format!("{id} is not queued: it was never here, or it has left; the log says which"),
-                )
-            };
-            return self.about(what, found.ok_or_else(gone)?, true).map(Answer::Explained);
+            let Some(found) = found else { return self.missing_from(what, id) };
+            return self.about(what, found, true).map(Answer::Explained);
         }
         let none = || (exit::DATAERR, format!("{what} is neither a queue id nor a domain or destination"));
         let destination = match Host::parse(what) {
@@ -59,6 +55,32 @@ impl Answers {
             message: None,
             destinations: vec![explained],
         }))
+    }
+
+    /// A message that is in quarantine as a whole, or not here.
+    fn missing_from(&self, what: &str, id: QueueId) -> Result<Answer, Refused> {
+        let found = self.shop.spool.quarantine_of(id).map_err(trouble)?;
+        let Some(found) = found.into_iter().find(|found| found.n.is_none()) else {
+            return Err(self.missing(id));
+        };
+        let advice = vec![
+            "stop the relay and mend the row or the body; the README says how, under \"damaged\"".to_owned(),
+            "`sendoff queue --state quarantined` shows what else cannot be read".to_owned(),
+        ];
+        let explained = Explained {
+            destination: "-".to_owned(),
+            to: Vec::new(),
+            state: QUARANTINED.to_owned(),
+            why: format!("it cannot be read, so it is kept as it is, and not delivered: {}", found.reason),
+            next: None,
+            set_by: None,
+            limit: None,
+            last: None,
+            site: None,
+            advice,
+        };
+        let (what, destinations) = (what.to_owned(), vec![explained]);
+        Ok(Answer::Explained(Explanation { what, message: None, destinations }))
     }
 
     /// Nothing is queued for it: what would happen to the next message.

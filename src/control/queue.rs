@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use super::answers::{Answers, Refused, exit, hop, queue_id, silent, trouble};
-use super::documents::{Attempt, Last, Queue, QueuedMessage, QueuedRecipient, Shape, Shown};
+use super::documents::{Attempt, Last, Quarantined, Queue, QueuedMessage, QueuedRecipient, Shape, Shown};
 use super::protocol::{Answer, Part, Which};
 use crate::mail::{Destination, QueueId};
 use crate::net::SessionView;
@@ -13,7 +13,11 @@ use crate::spool::{Filter, Listed, ListedRecipient};
 use crate::time::{Unix, clock};
 
 /// The states a recipient can be in.
-const STATES: [&str; 7] = ["active", "ready", "waiting", "resting", "blocked", "held", "suspended"];
+const STATES: [&str; 8] =
+    ["active", "ready", "waiting", "resting", "blocked", "held", "suspended", QUARANTINED];
+
+/// The state of what cannot be read. Delivery passes it by, and so do the commands.
+pub(super) const QUARANTINED: &str = "quarantined";
 
 /// What a filter means, with the part of it that only the scheduler knows.
 #[derive(Clone)]
@@ -53,6 +57,8 @@ pub(super) type Described = (Listed, QueuedMessage);
 impl Answers {
     /// The most messages on one page.
     pub(super) const PAGE: usize = 1000;
+    /// The most of what is in quarantine that is shown.
+    const QUARANTINE: usize = 100;
     /// How much of a message is shown.
     const MOST: u64 = 1 << 20;
 
@@ -63,7 +69,13 @@ impl Answers {
         let (queue, next) = self.page(after, limit.clamp(1, Answers::PAGE), &meant)?;
         let queue = queue.into_iter().map(|(_, message)| message).collect();
         let next = next.map(|id| id.to_string());
-        Ok(Answer::Queue(Queue { messages: totals.messages, recipients: totals.recipients, queue, next }))
+        let of_them = Which { state: Some(QUARANTINED.to_owned()), ..Which::default() };
+        let meant = after.is_none() && (*which == Which::default() || *which == of_them);
+        let most = if meant { Answers::QUARANTINE } else { 0 };
+        let (quarantined, quarantine) = self.shop.spool.quarantine(most).map_err(trouble)?;
+        let quarantine = quarantine.into_iter().map(in_quarantine).collect();
+        let (messages, recipients, low) = (totals.messages, totals.recipients, self.shop.spool.low());
+        Ok(Answer::Queue(Queue { messages, recipients, queue, next, low, quarantined, quarantine }))
     }
 
     /// A page of what is meant, each recipient with its state. There may be fewer messages though more follow.
@@ -73,6 +85,9 @@ impl Answers {
         limit: usize,
         meant: &Meant,
     ) -> Result<(Vec<Described>, Option<QueueId>), Refused> {
+        if meant.state.as_deref() == Some(QUARANTINED) {
+            return Ok((Vec::new(), None));
+        }
         let page = self.shop.spool.list(after, limit, &meant.filter).map_err(trouble)?;
         let mut messages = self.described(page.messages)?;
         if let Some(state) = &meant.state {
@@ -127,9 +142,7 @@ impl Answers {
 
     pub(super) fn show(&self, id: &str, part: Part) -> Result<Answer, Refused> {
         let id = queue_id(id)?;
-        let gone = || {
-            (exit::NOINPUT, format!("{id} is not queued: it was never here, or it has left; the log says"))
-        };
+        let gone = || self.missing(id);
         let listed = self.shop.spool.find(id).map_err(trouble)?.ok_or_else(gone)?;
         let message = self.described(vec![listed])?.pop().ok_or_else(gone)?.1;
         let attempts = self.shop.spool.history(id).map_err(trouble)?.into_iter().map(|attempt| Attempt {
@@ -158,6 +171,25 @@ impl Answers {
         Ok(Answer::Shown(Box::new(Shown { message, attempts, text, cut })))
     }
 
+    /// Why a message is not in the queue.
+    pub(super) fn missing(&self, id: QueueId) -> Refused {
+        let found = self.shop.spool.quarantine_of(id).unwrap_or_default();
+        let whole = found.iter().find(|found| found.n.is_none());
+        match whole {
+            Some(found) => (
+                exit::DATAERR,
+                format!(
+                    "{id} is in quarantine, and nobody touches it until it is mended: {}; `sendoff explain {id}`",
+                    found.reason
+                ),
+            ),
+            None => (
+                exit::NOINPUT,
+                format!("{id} is not queued: it was never here, or it has left; the log says which"),
+            ),
+        }
+    }
+
     pub(super) fn summary(&self, limit: usize) -> Result<Answer, Refused> {
         let now = clock::unix();
         let shapes = self.shop.spool.shapes(now, limit.clamp(1, Answers::PAGE)).map_err(trouble)?;
@@ -170,6 +202,11 @@ impl Answers {
         });
         Ok(Answer::Summary(shapes.collect()))
     }
+}
+
+fn in_quarantine(found: crate::spool::Quarantined) -> Quarantined {
+    let (id, recipient, at) = (found.id, found.n, found.at.0);
+    Quarantined { id, recipient, state: QUARANTINED.to_owned(), at, reason: found.reason }
 }
 
 /// A recipient, with the scheduler's word on why it has not left. Every one has a state.

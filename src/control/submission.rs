@@ -12,6 +12,7 @@ use super::protocol::Answer;
 use crate::delivery::announce;
 use crate::mail::{BodyType, Envelope, Protocol, QueueId, Received};
 use crate::smtp::{Mailbox, ReversePath};
+use crate::spool::Marks;
 use crate::time::clock;
 
 impl Answers {
@@ -34,12 +35,15 @@ impl Answers {
         if size > most {
             return Err((exit::DATAERR, format!("the message has {size} octets; {most} are allowed")));
         }
-        let mut draft = self.shop.spool.draft();
+        let (spool, recipients) = (&self.shop.spool, envelope.recipients.len() as u64);
+        spool.room(&Marks::of(&config), size, recipients).map_err(trouble)?;
+        let mut draft = spool.draft();
         let received = Received {
             helo: "localhost",
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             hostname: &config.hostname,
             protocol: Protocol::Local,
+            tls: None,
             id: draft.id(),
         };
         draft.write(received.field(&envelope).as_bytes()).map_err(trouble)?;

@@ -17,17 +17,21 @@ use crate::config::Config;
 use crate::control::{Answers, Door};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
-use crate::listener::{self, Listener, Reception};
+use crate::listener::{self, Listener, Reception, Rules};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
-use crate::scheduler::{Known, Orders, Scheduler, Terms, Widths, Wires};
-use crate::spool::{DestinationRecord, Spool, SpoolError};
+use crate::sasl::{Credentials, CredentialsError};
+use crate::scheduler::{Beginning, Known, Orders, Scheduler, Terms, Widths, Wires};
+use crate::spool::{DestinationRecord, Marks, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
+use crate::tls::{Outbound, RootsError};
 
 /// Why the relay does not start.
 #[derive(Debug)]
 pub enum StartError {
     /// The spool cannot be used.
     Spool(SpoolError),
+    /// A file that the settings name cannot be used.
+    Settings(String),
     /// The system said no: an address is taken, there are no threads.
     System(String),
 }
@@ -44,11 +48,23 @@ impl From<io::Error> for StartError {
     }
 }
 
+impl From<RootsError> for StartError {
+    fn from(error: RootsError) -> StartError {
+        StartError::Settings(error.to_string())
+    }
+}
+
+impl From<CredentialsError> for StartError {
+    fn from(error: CredentialsError) -> StartError {
+        StartError::Settings(error.to_string())
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Spool(error) => error.fmt(f),
-            StartError::System(error) => f.write_str(error),
+            StartError::Settings(error) | StartError::System(error) => f.write_str(error),
         }
     }
 }
@@ -60,6 +76,8 @@ impl std::error::Error for StartError {}
 pub struct Began {
     /// Where it listens.
     pub listening: Vec<SocketAddr>,
+    /// Where it listens for TLS.
+    pub listening_tls: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -80,6 +98,7 @@ pub struct Daemon {
     pub(super) began: Began,
     scheduling: JoinHandle<()>,
     pool: Pool,
+    pub(super) rules: Rules,
     listener: Listener,
     door: Door,
     watchdog: Watchdog,
@@ -114,10 +133,10 @@ pub(super) fn terms(config: &Config) -> Terms {
 }
 
 /// Who we are: what an MX must not be.
-pub(super) fn own(config: &Config, listening: &[SocketAddr]) -> Own {
+pub(super) fn own(config: &Config, listening: &[SocketAddr], listening_tls: &[SocketAddr]) -> Own {
     Own {
         hostname: config.hostname.clone(),
-        addresses: listening.to_vec(),
+        addresses: [listening, listening_tls].concat(),
         extra: config.delivery.own_addresses.clone(),
     }
 }
@@ -130,15 +149,18 @@ impl Daemon {
     pub fn start(config: Config, file: Option<PathBuf>) -> Result<Daemon, StartError> {
         let wishes = wishes()?;
         raise_descriptors();
-        let doors = listener::Door::open_all(&config.listen.smtp);
+        let tls = Outbound::new(&config.tls)?;
+        let credentials = Credentials::load(config.delivery.credentials.as_deref())?;
+        let doors = listener::Door::open_all(&config.listen);
         let doors = doors.map_err(|error| StartError::System(error.to_string()))?;
-        let listening: Vec<_> = doors.iter().map(listener::Door::address).collect();
+        let of = |tls_first: bool| {
+            let doors = doors.iter().filter(|door| door.is_tls_first() == tls_first);
+            doors.map(listener::Door::address).collect::<Vec<_>>()
+        };
+        let (listening, listening_tls) = (of(false), of(true));
+        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
+        let rules = Rules::of(Arc::clone(&shared)).map_err(StartError::Settings)?;
         let spool = Spool::open(&config.spool.path, config.spool.memory)?;
-        let (known, queued) = found(&spool, &config)?;
-        let suspended = spool.suspended()?.into_iter().map(|suspended| suspended.destination).collect();
-        let orders = Orders { held: spool.held()?, suspended };
-        let totals = spool.totals()?;
-
         let workers = config.delivery.workers;
         let (freed_in, freed) = bounded(4 * workers + 64);
         let (jobs_in, jobs) = bounded(workers + 256);
@@ -147,15 +169,28 @@ impl Daemon {
         let ledger = Ledger::new(caps(&config), freed_in);
         let sessions = Sessions::new();
         let pressure = Arc::new(Pressure::default());
+        let wires = Wires {
+            arrivals: (arrivals_in.clone(), arrivals),
+            jobs: jobs_in,
+            reports: (reports_in.clone(), reports),
+            freed,
+            pressure: Arc::clone(&pressure),
+        };
+        let known = known(&spool)?;
+        let mut beginning =
+            Scheduler::begin(Arc::clone(&ledger), terms(&config), wires, known, orders(&spool)?);
+        take_up(&spool, &config, &mut beginning)?;
+        let totals = spool.totals()?;
         let servers = dns::servers(&config.dns);
-        let shared = Arc::new(RwLock::new(Arc::new(config.clone())));
         let shop = Arc::new(Workshop {
             spool: Arc::clone(&spool),
             resolver: RwLock::new(Arc::new(Resolver::new(servers.clone(), &config.dns))),
             sessions: Arc::clone(&sessions),
             config: Arc::clone(&shared),
-            own: RwLock::new(Arc::new(own(&config, &listening))),
-            reports: reports_in.clone(),
+            own: RwLock::new(Arc::new(own(&config, &listening, &listening_tls))),
+            tls: RwLock::new(Arc::new(tls)),
+            credentials: RwLock::new(Arc::new(credentials)),
+            reports: reports_in,
             arrivals: arrivals_in.clone(),
             pressure: Arc::clone(&pressure),
             addresses: Addresses::new(),
@@ -164,15 +199,7 @@ impl Daemon {
         });
         let watchdog = Watchdog::start(Arc::clone(&sessions), Arc::clone(&pressure), Arc::clone(&shared))?;
         let pool = Pool::start(workers, &shop, &jobs)?;
-        let wires = Wires {
-            arrivals: (arrivals_in.clone(), arrivals),
-            jobs: jobs_in,
-            reports: (reports_in, reports),
-            freed,
-            pressure,
-        };
-        let (scheduler, scheduling) =
-            Scheduler::start(Arc::clone(&ledger), terms(&config), wires, known, orders, queued)?;
+        let (scheduler, scheduling) = beginning.start()?;
         let reception = Reception {
             spool: Arc::clone(&spool),
             config: Arc::clone(&shared),
@@ -181,9 +208,10 @@ impl Daemon {
         let answers =
             Answers { shop: Arc::clone(&shop), scheduler: scheduler.clone(), ledger: Arc::clone(&ledger) };
         let door = Door::open(&config.spool.path, &Arc::new(answers))?;
-        let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
+        let listener = Listener::start(doors, rules.clone(), Arc::new(reception))?;
         let began = Began {
             listening,
+            listening_tls,
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -199,6 +227,7 @@ impl Daemon {
             began,
             scheduling,
             pool,
+            rules,
             listener,
             door,
             watchdog,
@@ -222,7 +251,7 @@ impl Daemon {
             match self.wishes.recv_timeout(ROUND) {
                 Ok(Wish::Reload) => self.reload(),
                 Ok(Wish::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => late(&self.shop),
+                Err(RecvTimeoutError::Timeout) => self.look_after(),
             }
             if self.scheduling.is_finished() {
                 return Err("the scheduler has ended; the log says why");
@@ -233,6 +262,14 @@ impl Daemon {
         }
         self.stop();
         Ok(())
+    }
+
+    /// What is looked after once a second.
+    fn look_after(&self) {
+        late(&self.shop);
+        self.rules.refresh();
+        // Whoever wants to send hears it at the door; here it is only noticed, and said once.
+        let _ = self.shop.spool.room(&Marks::of(&self.config.read()), 0, 0);
     }
 
     /// Takes the house down: first nothing comes in, then nothing new goes out, then what is in flight gets its grace,
@@ -264,13 +301,8 @@ impl Daemon {
     }
 }
 
-/// What the spool holds: standings, and every message for every destination.
-fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), SpoolError> {
-    let mut queued = Vec::new();
-    spool.take_up(&|host| config.routes.destination(host), &mut |entry| {
-        let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
-        queued.push(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
-    })?;
+/// What the spool knows of destinations.
+fn known(spool: &Spool) -> Result<Vec<Known>, SpoolError> {
     const LONG_OVER: Duration = Duration::from_secs(86_400);
     let now = clock::unix();
     // A rest that was over a day ago says nothing any more; the row would stay for ever.
@@ -282,7 +314,23 @@ fn found(spool: &Spool, config: &Config) -> Result<(Vec<Known>, Vec<Arrival>), S
         failures: record.failures,
         until: record.until,
     });
-    Ok((known.collect(), queued))
+    Ok(known.collect())
+}
+
+/// What operators have ordered.
+fn orders(spool: &Spool) -> Result<Orders, SpoolError> {
+    let suspended = spool.suspended()?.into_iter().map(|suspended| suspended.destination).collect();
+    Ok(Orders { held: spool.held()?, suspended })
+}
+
+/// Every message of the spool, for every destination of its.
+fn take_up(spool: &Spool, config: &Config, beginning: &mut Beginning) -> Result<(), SpoolError> {
+    let route = |host: &_| config.routes.destination(host);
+    let taken = spool.take_up(&route, &mut |entry| {
+        let (id, next, accepted) = (entry.id, entry.next, entry.accepted);
+        beginning.arrive(Arrival { id, destination: entry.destination, fresh: None, next, accepted });
+    });
+    taken.map(drop)
 }
 
 /// As many file descriptors as the system allows: each session, client and nameserver needs one.

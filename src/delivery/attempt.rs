@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::job::Report;
 use super::workshop::{Workshop, random};
-use crate::client::{Client, Fate, Hop, Manner, Transaction, Trouble};
+use crate::client::{Client, FallBack, Fate, Hop, Manner, Transaction, Trouble};
 use crate::config::Config;
 use crate::dns::Want;
 use crate::mail::{Blame, Diagnostic, Failure, Outcome};
@@ -90,6 +90,7 @@ impl Attempter<'_> {
             hops: None,
             last: None,
             blocked: None,
+            fell_back: None,
         };
         let (ended, seat) = run.go(seat);
         (Attempted { outcomes: run.outcomes, ended }, seat)
@@ -120,6 +121,8 @@ struct Run<'a, 'b> {
     last: Option<Trouble>,
     /// An address that may not be tried now, the one with the shortest wait.
     blocked: Option<(SocketAddr, Option<(Duration, String)>)>,
+    /// The address that was gone back to in the clear: once, whatever comes of it.
+    fell_back: Option<SocketAddr>,
 }
 
 impl Run<'_, '_> {
@@ -166,7 +169,7 @@ impl Run<'_, '_> {
                 Ok(hops) => self.hops = Some(hops),
                 Err(failure) => {
                     let ended = if failure.blame == Blame::Site { None } else { Some(Ended::NoSite) };
-                    self.last = Some(Trouble { failure, ours: false });
+                    self.last = Some(Trouble { failure, ours: false, fall_back: FallBack::Never });
                     return Err(ended);
                 }
             }
@@ -196,6 +199,13 @@ impl Run<'_, '_> {
                         self.blocked_by(address, None);
                         continue;
                     };
+                    if trouble.fall_back == FallBack::Now && self.fell_back != Some(address) {
+                        self.falls_back(&trouble);
+                        self.fell_back = Some(address);
+                        self.hops.get_or_insert_default().push_front(hop);
+                        self.last = Some(trouble);
+                        continue;
+                    }
                     let short = trouble.failure.blame != Blame::Site;
                     let over = trouble.ours || short || attempter.session.cut().is_some();
                     if !trouble.ours && !short {
@@ -251,6 +261,11 @@ impl Run<'_, '_> {
     /// Recipients that are not decided.
     fn open(&self) -> impl Iterator<Item = usize> + '_ {
         self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none()).map(|(n, _)| n)
+    }
+
+    fn falls_back(&self, trouble: &Trouble) {
+        let (id, session) = (self.lease.id(), self.attempter.session.id());
+        log::info!("id={id} session={session}: {}; trying it again in the clear", trouble.failure);
     }
 
     fn failover(&self) {

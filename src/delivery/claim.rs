@@ -40,9 +40,11 @@ pub(super) fn claim(
                     log::debug!("id={id} destination={destination}: {error}");
                     UNWRITTEN
                 }
+                // It is in quarantine, and comes back with a restart once a person has mended it.
                 SpoolError::Corrupt { .. } => {
                     log::error!("id={id} destination={destination}: cannot be taken from the spool: {error}");
-                    60 * LATER
+                    ticket.settle(Resting::Gone);
+                    return None;
                 }
                 _ => {
                     ALARM.raise(&error);

@@ -8,8 +8,9 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use crossbeam_channel::{SendTimeoutError, Sender};
 
+use super::feed::Feed;
 use crate::mail::{Destination, QueueId};
 use crate::net::{Slot, Standing};
 use crate::spool::Fresh;
@@ -55,32 +56,6 @@ pub struct Visit {
     pub feed: Feed,
     /// Failures of the destination as a site, in a row, so far.
     pub failures: u32,
-}
-
-/// The messages that wait for a session of one destination.
-#[derive(Clone, Debug)]
-pub struct Feed(pub Receiver<Ticket>);
-
-impl Feed {
-    /// The next message, if one is there.
-    pub fn take(&self) -> Option<Ticket> {
-        self.0.try_recv().ok()
-    }
-
-    /// The next message, waited for no longer than `limit`, and only while `may_wait` says so (asked ten times a second).
-    pub fn wait(&self, limit: Duration, may_wait: &dyn Fn() -> bool) -> Option<Ticket> {
-        const SLICE: Duration = Duration::from_millis(100);
-        let mut left = limit;
-        while !left.is_zero() && may_wait() {
-            let slice = left.min(SLICE);
-            match self.0.recv_timeout(slice) {
-                Ok(ticket) => return Some(ticket),
-                Err(RecvTimeoutError::Timeout) => left -= slice,
-                Err(RecvTimeoutError::Disconnected) => return None,
-            }
-        }
-        self.take()
-    }
 }
 
 /// What becomes of a message's place in the queue.

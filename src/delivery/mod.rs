@@ -2,6 +2,7 @@
 
 mod attempt;
 mod claim;
+mod feed;
 mod job;
 mod letter;
 mod orders;
@@ -11,8 +12,9 @@ mod verdict;
 mod visit;
 mod workshop;
 
-pub use job::{Arrival, DestinationId, Feed, Job, Report, Resting, Tally, Ticket, Visit};
+pub use feed::Feed;
+pub use job::{Arrival, DestinationId, Job, Report, Resting, Tally, Ticket, Visit};
 pub use orders::{Carried, Order, Place, carry_out};
 pub use pool::Pool;
 pub use settle::late;
-pub use workshop::{Workshop, announce};
+pub use workshop::{Workshop, announce, random};

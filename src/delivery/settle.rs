@@ -59,7 +59,7 @@ fn tally(verdicts: &[Verdict]) -> Tally {
     let mut tally = Tally::default();
     for verdict in verdicts {
         match verdict {
-            Verdict::Delivered => tally.delivered += 1,
+            Verdict::Delivered(_) => tally.delivered += 1,
             Verdict::Deferred { .. } => tally.deferred += 1,
             Verdict::Failed { .. } => tally.failed += 1,
             Verdict::Removed | Verdict::Postponed { .. } => {}
@@ -121,7 +121,7 @@ fn write(
     let bounce = letter(&lease, config, Kind::Failed, failed, now);
     let notice = notice_due(&lease, config, now).then(|| {
         let late = collect(&lease, &verdicts, now, |verdict| {
-            !matches!(verdict, Verdict::Delivered | Verdict::Failed { .. })
+            !matches!(verdict, Verdict::Delivered(_) | Verdict::Failed { .. })
         });
         let until = lease.envelope().accepted.after(config.delivery.expire_after);
         letter(&lease, config, Kind::Delayed { until }, late, now)
@@ -228,16 +228,19 @@ fn line(
         (Verdict::Failed { failure }, _) => failure_keys(failure, "failed"),
         (Verdict::Removed, _) => (none(), "-", none(), "removed", none()),
         (Verdict::Postponed { .. }, _) => (none(), "-", none(), "postponed", none()),
-        (Verdict::Delivered, Some((mx, status, text))) => {
+        (Verdict::Delivered(_), Some((mx, status, text))) => {
             (mx.clone(), "dot", status.clone(), "delivered", text.clone())
         }
-        (Verdict::Delivered, None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
+        (Verdict::Delivered(_), None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
     };
     let delay = delay(id, context.accepted, clock::unix(), clock::unix_micros());
     // Writing to a String cannot fail.
     let _ = write!(line, " mx={mx} phase={phase} status={status} delay={delay} attempts={attempts}");
     if let Some(session) = context.session {
         let _ = write!(line, " session={session}");
+    }
+    if let Some(channel) = verdict.channel() {
+        let _ = write!(line, " {channel}");
     }
     log::info!(target: "sendoff::delivery", "{line} outcome={outcome} text={text:?}");
 }

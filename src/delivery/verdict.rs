@@ -35,7 +35,7 @@ pub(super) fn judge(
     let own = config.retry.message.wait(at.attempts + 1, at.jitter);
     let mut resting = Resting::Gone;
     let verdicts = outcomes.into_iter().map(|outcome| match outcome {
-        Some(Outcome::Delivered(..)) => Verdict::Delivered,
+        Some(Outcome::Delivered(remote, _)) => Verdict::Delivered(Some(remote)),
         Some(Outcome::Failed(failure)) => Verdict::Failed { failure },
         Some(Outcome::Deferred(failure)) if age >= config.delivery.expire_after => {
             Verdict::Failed { failure: expired(failure, age) }
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_is_decided_for_all_leaves_nothing() {
-        let remote = Remote { name: "mx".into(), address: None };
+        let remote = Remote::new("mx", None);
         let outcomes = vec![
             Some(Outcome::Delivered(remote, Reply::new(250, "ok"))),
             Some(Outcome::of(failure(Blame::Recipient, Phase::Rcpt, 5))),

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempted, Attempter, Ended, Seat};
 use super::claim::claim;
-use super::job::{DestinationId, Feed, Report, Ticket, Visit};
+use super::feed::Feed;
+use super::job::{DestinationId, Report, Ticket, Visit};
 use super::settle::{Context, settle};
 use super::workshop::{Workshop, jitter};
 use crate::config::Config;
@@ -84,7 +85,7 @@ impl Call<'_> {
             return Some(seat);
         };
         self.session.message(Some(lease.id()));
-        let manner = Workshop::manner(self.config);
+        let manner = self.shop.manner(self.config, &self.destination);
         let (shop, config) = (self.shop, self.config);
         let attempter = Attempter { shop, config, manner: &manner, session: &self.session, deadline };
         // The seat is dropped by an unwinding attempt; the lease stays here, and is settled like any other.

@@ -8,12 +8,15 @@ use crossbeam_channel::{SendTimeoutError, Sender};
 use parking_lot::RwLock;
 
 use super::job::{self, Arrival, Report};
-use crate::client::Manner;
+use crate::client::{Manner, Security};
 use crate::config::Config;
 use crate::dns::{Own, Resolver};
+use crate::mail::Destination;
 use crate::net::{Addresses, Pressure, Sessions};
+use crate::sasl::Credentials;
 use crate::spool::{Accepted, Spool};
 use crate::time::{Jitter, Unix};
+use crate::tls::Outbound;
 
 /// The workers' tools.
 pub struct Workshop {
@@ -27,6 +30,10 @@ pub struct Workshop {
     pub config: Arc<RwLock<Arc<Config>>>,
     /// Who we are.
     pub own: RwLock<Arc<Own>>,
+    /// What TLS handshakes are made with. Replaced when the settings are.
+    pub tls: RwLock<Arc<Outbound>>,
+    /// Who we are at smart hosts. Replaced when the settings are.
+    pub credentials: RwLock<Arc<Credentials>>,
     /// To the scheduler: what was done.
     pub reports: Sender<Report>,
     /// To the scheduler: letters of our own, once they are durable.
@@ -49,8 +56,13 @@ impl Workshop {
         Arc::clone(&self.config.read())
     }
 
-    pub(super) fn manner(config: &Config) -> Arc<Manner> {
-        Arc::new(Manner { hostname: config.hostname.clone(), timeouts: config.timeouts.clone() })
+    /// How a destination is spoken to.
+    pub(super) fn manner(&self, config: &Config, destination: &Destination) -> Arc<Manner> {
+        let credential = self.credentials.read().of(destination);
+        let outbound = Arc::clone(&self.tls.read());
+        let security = Security::towards(&config.tls, destination, outbound, credential);
+        let (hostname, timeouts) = (config.hostname.clone(), config.timeouts.clone());
+        Arc::new(Manner { hostname, timeouts, security })
     }
 
     pub(super) fn report(&self, report: Report) {
@@ -99,7 +111,7 @@ fn arrive(arrivals: &Sender<Arrival>, arrival: Arrival) {
 }
 
 /// Random bits: they spread retries and order hosts, and need no secrecy.
-pub(super) fn random() -> u64 {
+pub fn random() -> u64 {
     use ring::rand::SecureRandom;
     let mut bits = [0; 8];
     // A system without random numbers gets no spread, and its mail all the same.

@@ -75,8 +75,12 @@ impl Resolver {
         match destination {
             Destination::Domain(domain) => self.by_mx(domain, own, want, deadline),
             Destination::Literal(address) => literal(*address, own, want),
-            Destination::SmartLiteral(address, port) => literal(*address, own, Want { port: *port, ..want }),
-            Destination::Smart(host, port) => self.smart(host, own, Want { port: *port, ..want }, deadline),
+            Destination::SmartLiteral(_, address, port) => {
+                literal(*address, own, Want { port: *port, ..want })
+            }
+            Destination::Smart(_, host, port) => {
+                self.smart(host, own, Want { port: *port, ..want }, deadline)
+            }
         }
     }
 

@@ -9,10 +9,12 @@ use std::os::unix::net::UnixStream;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::config::Listen;
+
 /// A door that cannot be opened: the address, and why.
 #[derive(Debug)]
 pub struct DoorError {
-    /// The address of `listen.smtp`.
+    /// The address of `listen.smtp` or `listen.smtps`.
     pub address: SocketAddr,
     /// What the system said.
     pub error: io::Error,
@@ -31,6 +33,7 @@ impl std::error::Error for DoorError {}
 pub struct Door {
     socket: Socket,
     address: SocketAddr,
+    tls_first: bool,
 }
 
 /// What happened at a door.
@@ -56,15 +59,29 @@ impl Door {
     /// # Errors
     /// [`DoorError`]: the address is in use, is not ours, or needs a privilege.
     pub fn open(address: SocketAddr) -> Result<Door, DoorError> {
-        listen(address).map_err(|error| DoorError { address, error })
+        listen(address, false).map_err(|error| DoorError { address, error })
     }
 
-    /// A door at each address.
+    /// The same, and TLS comes before the first word (RFC 8314, 3.3).
+    ///
+    /// # Errors
+    /// As [`Door::open`].
+    pub fn open_tls(address: SocketAddr) -> Result<Door, DoorError> {
+        listen(address, true).map_err(|error| DoorError { address, error })
+    }
+
+    /// A door at each address of `listen.smtp` and `listen.smtps`.
     ///
     /// # Errors
     /// The first that cannot be opened.
-    pub fn open_all(addresses: &[SocketAddr]) -> Result<Vec<Door>, DoorError> {
-        addresses.iter().map(|address| Door::open(*address)).collect()
+    pub fn open_all(listen: &Listen) -> Result<Vec<Door>, DoorError> {
+        let plain = listen.smtp.iter().map(|address| Door::open(*address));
+        plain.chain(listen.smtps.iter().map(|address| Door::open_tls(*address))).collect()
+    }
+
+    /// Whether TLS comes before the first word.
+    pub fn is_tls_first(&self) -> bool {
+        self.tls_first
     }
 
     /// The address that is listened on; with its true port where 0 was asked for.
@@ -111,7 +128,7 @@ fn came_to_nothing(error: &io::Error) -> bool {
     matches!(error.kind(), WouldBlock | Interrupted | ConnectionAborted | ConnectionReset)
 }
 
-fn listen(address: SocketAddr) -> io::Result<Door> {
+fn listen(address: SocketAddr, tls_first: bool) -> io::Result<Door> {
     #[allow(clippy::disallowed_methods)]
     // A listening socket has no peer that could hold it up; it only ever polls.
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -124,7 +141,7 @@ fn listen(address: SocketAddr) -> io::Result<Door> {
     socket.bind(&address.into())?;
     socket.listen(Door::BACKLOG)?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
-    Ok(Door { socket, address: bound })
+    Ok(Door { socket, address: bound, tls_first })
 }
 
 #[cfg(test)]
@@ -135,7 +152,7 @@ mod tests {
     fn an_address_is_listened_on_once_and_the_error_names_it() {
         let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         assert_ne!(door.address().port(), 0);
-        let error = Door::open_all(&[door.address()]).unwrap_err();
+        let error = Door::open_tls(door.address()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot listen on {}: ", door.address())), "{error}");
     }
 

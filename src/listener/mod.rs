@@ -8,6 +8,7 @@ mod clients;
 mod door;
 mod pool;
 mod reception;
+mod rules;
 mod seats;
 
 #[cfg(test)]
@@ -17,4 +18,5 @@ pub use clients::{ClientEntry, Clients};
 pub use door::{Door, DoorError};
 pub use pool::Listener;
 pub use reception::{Incoming, Queued, Reception};
+pub use rules::Rules;
 pub use seats::{ClientCounts, Seat, Seats};

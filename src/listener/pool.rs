@@ -13,14 +13,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{error, info, warn};
-use parking_lot::RwLock;
 use socket2::Socket;
 
 use super::door::Knock;
-use super::{ClientCounts, Clients, Door, Seat, Seats};
-use crate::config::Config;
+use super::{ClientCounts, Clients, Door, Rules, Seat, Seats};
 use crate::net::Stream;
-use crate::server::{Policy, Presence, Reception, Response, converse};
+use crate::server::{Presence, Reception, Response, converse};
 use crate::smtp::Refusal;
 use crate::time::{Deadline, clock};
 
@@ -49,7 +47,7 @@ pub struct Listener {
 /// What all threads share.
 #[derive(Debug)]
 struct House {
-    settings: Arc<RwLock<Arc<Config>>>,
+    rules: Rules,
     seats: Arc<Seats>,
     clients: Arc<Clients>,
 }
@@ -58,22 +56,19 @@ struct House {
 struct Arrival {
     socket: Socket,
     address: SocketAddr,
+    tls_first: bool,
     seat: Seat,
 }
 
 impl Listener {
     /// Serves whoever comes to `doors`, with `listen.clients` threads; mail goes to `reception`. What a client may do is
-    /// read from `settings` when it comes, so a reload needs nothing else; the number of threads stays.
+    /// read from `rules` when it comes, so a reload needs nothing else; the number of threads stays.
     ///
     /// # Errors
     /// When the system gives no thread; those that were started are stopped then.
-    pub fn start<R: Reception>(
-        doors: Vec<Door>,
-        settings: Arc<RwLock<Arc<Config>>>,
-        reception: Arc<R>,
-    ) -> io::Result<Listener> {
-        let most = settings.read().listen.clients.max(1);
-        let house = Arc::new(House { settings, seats: Seats::new(most), clients: Arc::default() });
+    pub fn start<R: Reception>(doors: Vec<Door>, rules: Rules, reception: Arc<R>) -> io::Result<Listener> {
+        let most = rules.settings.read().listen.clients.max(1);
+        let house = Arc::new(House { rules, seats: Seats::new(most), clients: Arc::default() });
         let (open, closing) = UnixStream::pair()?;
         let closing = Arc::new(closing);
         let (alive, finished) = bounded(0);
@@ -180,7 +175,7 @@ impl House {
                                 self.seats.counts().most
                             );
                         }
-                        turn_away(&socket);
+                        turn_away(&socket, door.is_tls_first());
                         continue;
                     };
                     if std::mem::take(&mut full) {
@@ -190,7 +185,8 @@ impl House {
                         );
                     }
                     // Fails only when every thread is gone, and they outlive the doors.
-                    drop(arrive.try_send(Arrival { socket, address, seat }));
+                    let tls_first = door.is_tls_first();
+                    drop(arrive.try_send(Arrival { socket, address, tls_first, seat }));
                 }
                 Knock::Trouble(error) => {
                     let now = clock::now();
@@ -207,12 +203,12 @@ impl House {
 
     /// Serves one client. This is the wall: whatever is met here ends here.
     fn serve<R: Reception>(&self, arrival: Arrival, reception: &R) {
-        let Arrival { socket, address, seat } = arrival;
+        let Arrival { socket, address, tls_first, seat } = arrival;
         let client = address.ip().to_canonical();
         // Unwind-safe: all that the client had is dropped on the way, and what is shared is behind locks that are held for
         // whole changes only.
         let served = catch_unwind(AssertUnwindSafe(|| {
-            let policy = Policy::of(&self.settings.read(), client);
+            let policy = self.rules.policy(client, tls_first);
             let stream = Stream::accepted(socket, Deadline::within(clock::now(), policy.session));
             let entry = self.clients.enter(Presence::new(client, stream.cutter()));
             converse(stream, client, policy, reception, &entry);
@@ -224,8 +220,11 @@ impl House {
     }
 }
 
-/// Says that the house is full, if that can be said at once, and closes.
-fn turn_away(socket: &Socket) {
+/// Says that the house is full, if that can be said at once, and closes. Within TLS it could not be.
+fn turn_away(socket: &Socket, tls_first: bool) {
+    if tls_first {
+        return;
+    }
     let mut words = Vec::new();
     Response::from(FULL).write(&mut words);
     // A new connection's send buffer is empty; where it takes nothing all the same, the client sees us close.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::{Door, Listener};
+use super::{Door, Listener, Rules};
 use crate::config::{Config, Network};
 use crate::server::memory::{Memory, Mood, Peer};
 use crate::smtp::Domain;
@@ -26,10 +26,11 @@ fn house(clients: usize) -> House {
     let mut config = Config { hostname: Domain::parse("relay.example").unwrap(), ..Config::default() };
     config.listen.clients = clients;
     let settings = Arc::new(RwLock::new(Arc::new(config)));
-    let doors = Door::open_all(&[SocketAddr::from(([127, 0, 0, 1], 0))]).unwrap();
+    let doors = vec![Door::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()];
+    let rules = Rules::of(Arc::clone(&settings)).unwrap();
     let address = doors[0].address();
     let memory = Memory::default();
-    let listener = Listener::start(doors, Arc::clone(&settings), Arc::new(memory.clone())).unwrap();
+    let listener = Listener::start(doors, rules, Arc::new(memory.clone())).unwrap();
     House { memory, settings, listener, address }
 }
 

@@ -24,17 +24,17 @@ impl MemoryBudget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// A body that stays in memory.
+    /// A body that stays in memory, with so many octets `beside` it: its envelope, and where it stands.
     ///
     /// # Errors
     /// The octets, when they do not fit in what is left: the body is then read from the spool.
-    pub fn keep(self: &Arc<Self>, octets: Vec<u8>) -> Result<Body, Vec<u8>> {
-        let size = octets.len();
+    pub fn keep(self: &Arc<Self>, octets: Vec<u8>, beside: usize) -> Result<Body, Vec<u8>> {
+        let size = octets.len().saturating_add(beside);
         let take = |used: usize| used.checked_add(size).filter(|sum| *sum <= self.most);
         if self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
             return Err(octets);
         }
-        let held = Held { octets, budget: Some(Arc::clone(self)) };
+        let held = Held { octets, budget: Some((Arc::clone(self), size)) };
         Ok(Body::Memory(Arc::new(held)))
     }
 }
@@ -43,13 +43,13 @@ impl MemoryBudget {
 #[derive(Debug)]
 pub struct Held {
     octets: Vec<u8>,
-    budget: Option<Arc<MemoryBudget>>,
+    budget: Option<(Arc<MemoryBudget>, usize)>,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(budget) = &self.budget {
-            budget.used.fetch_sub(self.octets.len(), Ordering::Relaxed);
+        if let Some((budget, size)) = &self.budget {
+            budget.used.fetch_sub(*size, Ordering::Relaxed);
         }
     }
 }
@@ -139,8 +139,9 @@ mod tests {
     #[test]
     fn the_budget_is_given_back_when_the_last_reader_is_gone() {
         let budget = MemoryBudget::new(10);
-        let first = budget.keep(vec![0; 6]).unwrap();
-        assert_eq!(budget.keep(vec![0; 5]).err(), Some(vec![0; 5]));
+        let first = budget.keep(vec![0; 4], 2).unwrap();
+        assert_eq!(budget.keep(vec![0; 5], 0).err(), Some(vec![0; 5]));
+        assert_eq!(budget.keep(vec![0; 3], 2).err(), Some(vec![0; 3]));
         let second = first.clone();
         drop(first);
         assert_eq!(budget.used(), 6);

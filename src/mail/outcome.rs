@@ -6,7 +6,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use super::Channel;
 use crate::smtp::{EnhancedStatus, Reply};
 use crate::time::Phase;
 
@@ -57,6 +59,15 @@ pub struct Remote {
     pub name: String,
     /// The address, if one was reached for.
     pub address: Option<IpAddr>,
+    /// Whether TLS protected the session, once that was decided. The spool does not keep it, the log and the history do.
+    pub channel: Option<Arc<Channel>>,
+}
+
+impl Remote {
+    /// A host, before it is decided whether TLS protects the session.
+    pub fn new(name: impl Into<String>, address: Option<IpAddr>) -> Remote {
+        Remote { name: name.into(), address, channel: None }
+    }
 }
 
 impl fmt::Display for Remote {
@@ -138,6 +149,16 @@ impl Outcome {
     }
 }
 
+/// The most octets of a failure's words that are kept. A hostile reply has up to 16 KiB, and a queue a million of them.
+const WORDS: usize = 1000;
+
+/// The words of a failure as they are kept, cut between characters.
+pub fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS));
+    text.shrink_to_fit();
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +170,7 @@ mod tests {
             phase: Phase::Banner,
             status: EnhancedStatus::new(4, 4, 2),
             diagnostic: Diagnostic::Local("timed out".into()),
-            remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
             duplicate: false,
         };
         assert_eq!(failure.to_string(), "mx.example[192.0.2.1] timed out while waiting for the banner");
@@ -159,5 +180,11 @@ mod tests {
             failure.to_string(),
             "mx.example[192.0.2.1] said \"451 4.3.0 later\" (waiting for the banner); possible duplicate"
         );
+    }
+
+    #[test]
+    fn long_words_are_cut_between_characters() {
+        assert_eq!(cut("\u{fc}".repeat(600)).len(), WORDS);
+        assert_eq!(cut(format!("a{}", "\u{fc}".repeat(600))).len(), WORDS - 1);
     }
 }

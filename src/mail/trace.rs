@@ -16,17 +16,33 @@ pub enum Protocol {
     Esmtp,
     /// After EHLO, within TLS.
     Esmtps,
+    /// After EHLO and AUTH.
+    Esmtpa,
+    /// After EHLO and AUTH, within TLS.
+    Esmtpsa,
     /// Through the door of the operator, without SMTP; no word of the registry, and the one that is in use.
     Local,
 }
 
 impl Protocol {
+    /// After EHLO, within TLS or not, after AUTH or not.
+    pub fn esmtp(tls: bool, auth: bool) -> Protocol {
+        match (tls, auth) {
+            (false, false) => Protocol::Esmtp,
+            (true, false) => Protocol::Esmtps,
+            (false, true) => Protocol::Esmtpa,
+            (true, true) => Protocol::Esmtpsa,
+        }
+    }
+
     /// The word of the registry.
     pub fn word(self) -> &'static str {
         match self {
             Protocol::Smtp => "SMTP",
             Protocol::Esmtp => "ESMTP",
             Protocol::Esmtps => "ESMTPS",
+            Protocol::Esmtpa => "ESMTPA",
+            Protocol::Esmtpsa => "ESMTPSA",
             Protocol::Local => "local",
         }
     }
@@ -43,6 +59,8 @@ pub struct Received<'a> {
     pub hostname: &'a Domain,
     /// How it came in.
     pub protocol: Protocol,
+    /// Version and cipher of TLS.
+    pub tls: Option<&'a str>,
     /// Our id for it.
     pub id: QueueId,
 }
@@ -58,6 +76,7 @@ impl Received<'_> {
             "(Sendoff)".to_owned(),
             format!("with {}", self.protocol.word()),
         ];
+        words.extend(self.tls.map(|terms| format!("({terms})")));
         match envelope.recipients.as_slice() {
             [only] => words.extend([format!("id {}", self.id), format!("for <{only}>;")]),
             _ => words.push(format!("id {};", self.id)),
@@ -93,6 +112,7 @@ mod tests {
             client: "::ffff:192.0.2.1".parse().unwrap(),
             hostname: &hostname,
             protocol: Protocol::Esmtp,
+            tls: None,
             id: QueueId::from_row(1_700_000_000_000_000),
         };
         received.field(&Envelope {
@@ -111,6 +131,29 @@ mod tests {
              with ESMTP id 1GA4GC1WG00 for <bob@example.net>;\r\n \
              Fri, 01 Mar 2024 12:00:00 +0000\r\n"
         );
+    }
+
+    #[test]
+    fn tls_and_auth_are_told() {
+        let protocol = |tls, auth| Protocol::esmtp(tls, auth).word();
+        assert_eq!(
+            [protocol(false, true), protocol(true, false), protocol(true, true)],
+            ["ESMTPA", "ESMTPS", "ESMTPSA"]
+        );
+        let hostname = Domain::parse("relay.example.org").unwrap();
+        let received = Received {
+            helo: "c",
+            client: [192, 0, 2, 1].into(),
+            hostname: &hostname,
+            protocol: Protocol::Esmtpsa,
+            tls: Some("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+            id: QueueId::from_row(1),
+        };
+        let (reverse_path, body_type) = (ReversePath::NULL, BodyType::SevenBit);
+        let text =
+            received.field(&Envelope { reverse_path, body_type, recipients: Vec::new(), accepted: Unix(0) });
+        let text = text.replace("\r\n", "");
+        assert!(text.contains(" with ESMTPSA (TLSv1.3 TLS_AES_256_GCM_SHA384) id 00000000001;"), "{text}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::mail::cut;
 use crate::time::{Doubling, Jitter};
 
 /// The book of addresses, each with its port: what listens at another port of a host is another server. Shared by all
@@ -129,7 +130,7 @@ impl Addresses {
         }
         page.failures = page.failures.saturating_add(1);
         page.failed = Some(now);
-        words.clone_into(&mut page.words);
+        page.words = cut(words.to_owned());
         let counted = if page.good.is_some() {
             page.failures.saturating_sub(Addresses::BENEFIT)
         } else {

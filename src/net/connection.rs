@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{AddressHold, LineError, Lines, Session, Slot, Stream, StreamError};
+use super::{AddressHold, LineError, Lines, SecureError, Session, Slot, Stream, StreamError, Wire};
 use crate::time::{Deadline, Phase, clock};
 
 /// A connection. The order of the fields is the order of their drop: first nobody else may touch the socket, then it
@@ -31,7 +31,7 @@ use crate::time::{Deadline, Phase, clock};
 #[derive(Debug)]
 pub struct Connection {
     attached: Attached,
-    stream: Stream,
+    wire: Wire,
     lines: Lines,
     hold: AddressHold,
     slot: Slot,
@@ -82,7 +82,9 @@ impl Connection {
         session.attach(mx, address, stream.line());
         let attached = Attached(Arc::clone(session));
         match stream.connect(address) {
-            Ok(()) => Ok(Connection { attached, stream, lines: Lines::default(), hold, slot }),
+            Ok(()) => {
+                Ok(Connection { attached, wire: Wire::clear(stream), lines: Lines::default(), hold, slot })
+            }
             Err(error) => {
                 drop((attached, stream, hold));
                 Err(Box::new(Refused { slot, error: Some(error) }))
@@ -93,13 +95,14 @@ impl Connection {
     /// A phase begins, and may take `limit`.
     pub fn enter(&mut self, phase: Phase, limit: Duration) {
         let now = clock::now();
-        self.stream.deadline().enter(now, limit);
-        self.attached.0.phase(phase, now, self.stream.deadline());
+        let deadline = self.wire.stream().deadline();
+        deadline.enter(now, limit);
+        self.attached.0.phase(phase, now, deadline);
     }
 
     /// From now on `per_second` octets must pass on average, after the limit of one block.
     pub fn demand(&mut self, per_second: u64, block: Duration) {
-        self.stream.deadline().demand(clock::now(), per_second, block);
+        self.wire.stream().deadline().demand(clock::now(), per_second, block);
     }
 
     /// Writes `octets` as part of a body: each piece that passes starts the limit of a block anew.
@@ -109,13 +112,14 @@ impl Connection {
     pub fn write_block(&mut self, octets: &[u8], block: Duration) -> Result<(), StreamError> {
         let mut rest = octets;
         while !rest.is_empty() {
-            let written = self.stream.write(rest).map_err(StreamError::from)?;
+            let written = self.wire.write(rest).map_err(StreamError::from)?;
             if written == 0 {
                 return Err(StreamError::Closed);
             }
             rest = &rest[written..];
-            self.stream.deadline().progress(clock::now(), written, block);
-            self.attached.0.moved(self.stream.deadline());
+            let deadline = self.wire.stream().deadline();
+            deadline.progress(clock::now(), written, block);
+            self.attached.0.moved(deadline);
         }
         Ok(())
     }
@@ -125,7 +129,7 @@ impl Connection {
     /// # Errors
     /// [`StreamError`], by the deadline.
     pub fn write(&mut self, octets: &[u8]) -> Result<(), StreamError> {
-        self.stream.write_all(octets).map_err(StreamError::from)
+        self.wire.write_all(octets).map_err(StreamError::from)
     }
 
     /// The next line the server says.
@@ -133,7 +137,28 @@ impl Connection {
     /// # Errors
     /// [`LineError`], by the deadline.
     pub fn line(&mut self) -> Result<&[u8], LineError> {
-        self.lines.next(&mut self.stream)
+        self.lines.next(&mut self.wire)
+    }
+
+    /// Makes the TLS handshake, within the phase that was entered; from then on everything is under TLS.
+    ///
+    /// # Errors
+    /// [`SecureError`]; the connection is only good to be closed then.
+    pub fn secure(&mut self, tls: rustls::ClientConnection) -> Result<(), SecureError> {
+        if !self.lines.is_empty() {
+            return Err(SecureError::Injected);
+        }
+        self.wire.secure(tls)
+    }
+
+    /// What TLS has agreed on, once it has.
+    pub fn tls(&self) -> Option<&rustls::Connection> {
+        self.wire.tls()
+    }
+
+    /// Tells the server that nothing follows, before a close in good order.
+    pub fn farewell(&mut self) {
+        self.wire.farewell();
     }
 
     /// The session this connection belongs to.
@@ -143,7 +168,7 @@ impl Connection {
 
     /// When this connection's session as a whole ends, as it stands now.
     pub fn ends(&mut self) -> Instant {
-        self.stream.deadline().ends().0
+        self.wire.stream().deadline().ends().0
     }
 
     /// The address that is connected to.
@@ -159,8 +184,8 @@ impl Connection {
 
     /// Closes the connection and gives the slot back, for the next address.
     pub fn close(self) -> Slot {
-        let Connection { attached, stream, lines, hold, slot } = self;
-        drop((attached, stream, lines, hold));
+        let Connection { attached, wire, lines, hold, slot } = self;
+        drop((attached, wire, lines, hold));
         slot
     }
 }

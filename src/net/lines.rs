@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
-use super::{Stream, StreamError};
+use super::StreamError;
 
 /// Why there is no line.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Lines {
     ///
     /// # Errors
     /// [`LineError::TooLong`], or how the stream ended.
-    pub fn next(&mut self, stream: &mut Stream) -> Result<&[u8], LineError> {
+    pub fn next(&mut self, stream: &mut impl Read) -> Result<&[u8], LineError> {
         let mut searched = self.used;
         let end = loop {
             if let Some(at) = memchr::memchr(b'\n', &self.buffer[searched..]) {
@@ -62,7 +62,12 @@ impl Lines {
         Ok(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
-    fn fill(&mut self, stream: &mut Stream) -> Result<(), StreamError> {
+    /// Whether nothing is left that has been read and not been used.
+    pub fn is_empty(&self) -> bool {
+        self.used == self.buffer.len()
+    }
+
+    fn fill(&mut self, stream: &mut impl Read) -> Result<(), StreamError> {
         let start = self.buffer.len();
         self.buffer.resize(start + Self::MOST, 0);
         let read = stream.read(&mut self.buffer[start..]);
@@ -77,6 +82,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Stream;
     use crate::time::{Deadline, clock};
     use std::io::Write;
     use std::net::{SocketAddr, TcpListener};

@@ -9,10 +9,14 @@ mod ledger;
 mod ledger_tests;
 mod lines;
 mod pressure;
+mod rest;
 mod sessions;
+#[cfg(test)]
+mod sessions_tests;
 mod stream;
 mod sync;
 mod watchdog;
+mod wire;
 
 pub use addresses::{Addresses, Advice, Probe};
 pub use connection::{Connection, Refused};
@@ -23,3 +27,4 @@ pub use pressure::Pressure;
 pub use sessions::{Session, SessionView, Sessions};
 pub use stream::{Cutter, Stream, StreamError};
 pub use watchdog::Watchdog;
+pub use wire::{SecureError, Wire};

@@ -227,8 +227,13 @@ impl Stream {
         let _ = self.line.socket.shutdown(Shutdown::Write);
     }
 
+    /// The socket, to be waited on and nothing else.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.line.socket
+    }
+
     /// What remains, or the reason why nothing does.
-    fn remaining(&self) -> io::Result<Remaining> {
+    pub(super) fn remaining(&self) -> io::Result<Remaining> {
         if let Some(limit) = self.line.cut_by() {
             return Err(expired(Expired(limit)));
         }

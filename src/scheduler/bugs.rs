@@ -41,9 +41,9 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
         next: Unix(0),
         accepted,
     };
-    let queued = (1..1000).map(arrival).collect();
-    let (scheduler, thread) =
-        Scheduler::start(ledger, terms, wires, Vec::new(), Orders::default(), queued).unwrap();
+    let mut beginning = Scheduler::begin(ledger, terms, wires, Vec::new(), Orders::default());
+    (1..1000).for_each(|n| beginning.arrive(arrival(n)));
+    let (scheduler, thread) = beginning.start().unwrap();
     let mut slots = Vec::new();
     for _ in 0..10 {
         let Job::Visit(visit) = work.recv_timeout(10 * SECOND).unwrap() else { panic!("a visit") };
@@ -88,7 +88,7 @@ fn a_connection_too_many_does_not_stop_those_that_deliver() {
     let began = desk.now;
     fails(&mut desk, extra, 2, began, 60 * SECOND);
     assert!(desk.after(SECOND).is_empty(), "no further session for a while");
-    assert!(good.feed.0.len() >= 10, "the good session goes on: {}", good.feed.0.len());
+    assert!(good.feed.len() >= 10, "the good session goes on: {}", good.feed.len());
     let site = &desk.queue.sites[&good.id];
     assert_eq!((site.standing, site.failures), (Standing::Proven, 0));
     // When the good one is gone as well, the next failure is the site's.
@@ -114,7 +114,7 @@ fn a_full_address_does_not_stop_the_session_that_is_there() {
     desk.queue.report(Report::Blocked { destination, address: MX, silent: None }, desk.now);
     ticket.settle(Resting::WithSite);
     assert!(desk.after(SECOND).is_empty());
-    assert!(good.feed.0.len() >= 10, "it goes on: {}", good.feed.0.len());
+    assert!(good.feed.len() >= 10, "it goes on: {}", good.feed.len());
     assert!(!desk.queue.pressure.wants(MX), "it would end for the sake of its own destination");
     drop(holds);
 }
@@ -241,11 +241,12 @@ fn a_clock_that_has_gone_back_delays_no_mail() {
         next,
         accepted: ahead,
     };
-    let queued = vec![arrival(1, rests.clone(), Unix(0)), arrival(2, waits, ahead)];
-    let known = vec![super::Known { destination: rests, failures: 1, until: ahead }];
-    let (scheduler, _) =
-        Scheduler::start(Ledger::new(caps, freed_in), terms, wires, known, Orders::default(), queued)
-            .unwrap();
+    let known = vec![super::Known { destination: rests.clone(), failures: 1, until: ahead }];
+    let ledger = Ledger::new(caps, freed_in);
+    let mut beginning = Scheduler::begin(ledger, terms, wires, known, Orders::default());
+    beginning.arrive(arrival(1, rests, Unix(0)));
+    beginning.arrive(arrival(2, waits, ahead));
+    let (scheduler, _) = beginning.start().unwrap();
     for _ in 0..2 {
         assert!(matches!(work.recv_timeout(10 * SECOND).unwrap(), Job::Visit(_)));
     }
@@ -288,4 +289,42 @@ fn new_mail_does_not_stand_behind_what_came_due_while_we_were_away() {
     let visit = desk.only(Duration::ZERO);
     let fed: Vec<_> = std::iter::from_fn(|| visit.feed.take()).map(|ticket| ticket.take_back().0).collect();
     assert!(fed.iter().position(|id| *id == new).is_some_and(|place| place < 2), "{fed:?}");
+}
+
+/// Whoever had been forgotten kept its place in the line for an address that stayed silent, and the line grew for ever.
+#[test]
+fn the_line_for_an_address_keeps_nobody_who_is_gone() {
+    let mut desk = Desk::new();
+    let address = [192, 0, 2, 1].into();
+    for n in 0..50 {
+        desk.add(&format!("d{n}.example"));
+    }
+    let block = |desk: &mut Desk, visit: crate::delivery::Visit, gone: bool| {
+        let (destination, ticket) = (visit.id, visit.feed.take().unwrap());
+        drop(visit);
+        let silent = Some((60 * SECOND, "no banner".to_owned()));
+        desk.queue.report(Report::Blocked { destination, address, silent }, desk.now);
+        ticket.settle(if gone { Resting::Gone } else { Resting::WithSite });
+    };
+    let mut met = 0;
+    for _ in 0..1000 {
+        for visit in desk.after(SECOND) {
+            met += 1;
+            // Half of them have no mail any more, and are forgotten.
+            let gone = met % 2 == 0;
+            let id = visit.id;
+            block(&mut desk, visit, gone);
+            if gone {
+                desk.after(Duration::ZERO);
+                desk.queue.sites.remove(&id);
+            }
+        }
+    }
+    for _ in 0..10_000 {
+        for visit in desk.after(SECOND) {
+            block(&mut desk, visit, false);
+        }
+    }
+    let line = &desk.queue.waiting_for[&address].sites;
+    assert!(line.iter().all(|id| desk.queue.sites.contains_key(id)), "{} in the line", line.len());
 }

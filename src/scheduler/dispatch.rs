@@ -77,8 +77,7 @@ impl Queue {
         {
             site.waiting.pop_first();
             if let Some(entry) = self.entries.get_mut(&(message, id)) {
-                entry.state = State::Ready;
-                site.push_again(message);
+                entry.state = State::Ready(site.push_again(message));
             }
         }
         // Whatever was in its way may be gone; if it is still there, the next attempt finds it.
@@ -97,15 +96,15 @@ impl Queue {
         let later = line.may_probe(now);
         let mut first = None;
         if later.is_ok() {
-            for _ in 0..line.sites.len() {
-                line.sites.rotate_left(1);
-                let back = line.sites.back().and_then(|back| Some((*back, self.sites.get_mut(back)?)));
-                if let Some((back, site)) = back
-                    && site.blocked_on.take_if(|on| on.address == address).is_some()
-                {
-                    first = Some(back);
+            while let Some(next) = line.sites.pop_front() {
+                // Who has been forgotten, or let go otherwise, gives its place up, or the line would grow for ever.
+                let Some(site) = self.sites.get_mut(&next) else { continue };
+                if site.blocked_on.take_if(|on| on.address == address).is_some() {
+                    line.sites.push_back(next);
+                    first = Some(next);
                     break;
                 }
+                site.lines.retain(|line| *line != address);
             }
         }
         let later = later.err().or(line.probed_until).unwrap_or(now + Site::BEHIND);
@@ -140,7 +139,7 @@ impl Queue {
         let at_work = self.ledger.destination(&site.destination);
         self.fill(id, at_work, now);
         let site = self.sites.get_mut(&id)?;
-        let oldest = site.oldest_fed();
+        let oldest = site.feed.oldest();
         let behind = oldest.is_some_and(|at| now.saturating_duration_since(at) >= Site::BEHIND);
         if oldest.is_none() || (at_work > 0 && !behind) {
             site.keeps_up();
@@ -176,7 +175,7 @@ impl Queue {
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             entry.state = State::Out;
             let ticket = Ticket::new(id, message, self.fresh.remove(&key), self.reports.clone());
-            site.feed(ticket, now);
+            site.feed.put(ticket, now);
             room -= 1;
         }
     }

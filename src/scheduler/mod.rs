@@ -3,6 +3,7 @@
 //! One thread owns the `queue`. It hears of arrivals, of reports and of what the ledger has got back, and hands out jobs
 //! with their slots. It does no disk and no network I/O, so nothing that misbehaves outside can make it wait.
 
+mod beginning;
 #[cfg(test)]
 mod bugs;
 mod dispatch;
@@ -16,20 +17,21 @@ mod pace;
 mod queue;
 mod record;
 mod site;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::delivery::{Arrival, Job, Report};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
+pub use beginning::Beginning;
 use door::Order;
 pub use orders::Withdrawn;
 use queue::Queue;
@@ -105,37 +107,24 @@ impl Scheduler {
     const PATIENCE: Duration = Duration::from_secs(5);
     /// How often the whole queue is looked through for what has expired.
     const SWEEP: Duration = Duration::from_millis(500);
-    /// The most overdue messages handed out at a time.
-    const OVERDUE: usize = 64;
+    /// How soon it goes on when more have expired than may be out at a time: a million are gone in minutes.
+    const SWEEP_ON: Duration = Duration::from_millis(5);
+    /// The most overdue messages that are out at a time: a quarter of the pool, and within these bounds, so that jobs with
+    /// slots never wait long behind them, and the spool writes many with one sync.
+    const OVERDUE: (usize, usize) = (16, 256);
     /// The most events taken before jobs are handed out.
     const BURST: usize = 1024;
 
-    /// Starts the thread. `known` and `queued` are what the spool held.
-    ///
-    /// # Errors
-    /// When the system gives no thread.
-    pub fn start(
+    /// A scheduler that does not run yet: it is given what the spool held, and then started. `known` is what was known of
+    /// destinations before the restart, `orders` what an operator had ordered.
+    pub fn begin(
         ledger: Arc<Ledger>,
         terms: Terms,
         wires: Wires,
         known: Vec<Known>,
         orders: Orders,
-        queued: Vec<Arrival>,
-    ) -> std::io::Result<(Scheduler, JoinHandle<()>)> {
-        let arriving = wires.arrivals.1.clone();
-        let (requests, requested) = bounded(16);
-        let queue = Queue::new(
-            Arc::clone(&ledger),
-            wires.reports.0.clone(),
-            Arc::clone(&wires.pressure),
-            terms.widths,
-        );
-        let mut desk = Desk { queue, ledger, terms, wires, swept: None };
-        desk.queue.remember_orders(orders.held, orders.suspended);
-        desk.begin(known, queued);
-        let body = move || desk.run(&arriving, &requested);
-        let thread = thread::Builder::new().name("scheduler".into()).spawn(body)?;
-        Ok((Scheduler { requests }, thread))
+    ) -> Beginning {
+        Beginning::new(ledger, terms, wires, known, orders)
     }
 
     /// Other settings from now on, for messages that are queued as well.
@@ -161,37 +150,24 @@ impl Scheduler {
 
 /// What the thread owns. The order of the fields is the order of their drop: the wires go first, so that the pool ends, and
 /// so that tickets which are dropped with the queue do not wait for somebody to read their reports.
+#[derive(Debug)]
 struct Desk {
     wires: Wires,
     queue: Queue,
     ledger: Arc<Ledger>,
     terms: Terms,
-    swept: Option<Instant>,
+    /// When the queue is looked through next for what has expired.
+    sweep: Instant,
 }
 
 impl Desk {
-    fn begin(&mut self, known: Vec<Known>, queued: Vec<Arrival>) {
-        let (now, unix) = (clock::now(), clock::unix());
-        for site in known {
-            self.queue.recall(
-                &site.destination,
-                site.failures,
-                site.until.since(unix).min(self.terms.longest_wait),
-                now,
-            );
-        }
-        for arrival in queued {
-            self.arrive(arrival, now, unix);
-        }
-    }
-
     fn run(&mut self, arriving: &Receiver<Arrival>, requested: &Receiver<Request>) {
         let (reports, freed) = (self.wires.reports.1.clone(), self.wires.freed.clone());
         loop {
             let wait = self.hand_out(clock::now());
             select! {
                 recv(arriving) -> arrival => if let Ok(arrival) = arrival {
-                    self.arrive(arrival, clock::now(), clock::unix());
+                    self.arrive(arrival, Duration::ZERO, clock::now(), clock::unix());
                 },
                 recv(reports) -> report => if let Ok(report) = report {
                     self.queue.report(report, clock::now());
@@ -210,7 +186,9 @@ impl Desk {
             freed.try_iter().take(Scheduler::BURST).for_each(|freed| self.queue.freed(&freed, now));
             reports.try_iter().take(Scheduler::BURST).for_each(|report| self.queue.report(report, now));
             let unix = clock::unix();
-            arriving.try_iter().take(Scheduler::BURST).for_each(|arrival| self.arrive(arrival, now, unix));
+            arriving.try_iter().take(Scheduler::BURST).for_each(|arrival| {
+                self.arrive(arrival, Duration::ZERO, now, unix);
+            });
         }
     }
 
@@ -228,22 +206,23 @@ impl Desk {
             }
         };
         self.queue.dispatch(now, &mut send);
-        if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= Scheduler::SWEEP) {
-            self.swept = Some(now);
+        if now >= self.sweep {
             let notice = self.terms.delay_notice.map(|late| self.terms.expire_after.saturating_sub(late));
-            let most = Scheduler::OVERDUE.saturating_sub(jobs.len());
-            self.queue.overdue(now, notice, most, &mut send);
+            let most = (self.ledger.caps().pool / 4).clamp(Scheduler::OVERDUE.0, Scheduler::OVERDUE.1);
+            let more = self.queue.overdue(now, notice, most, &mut send);
+            self.sweep = now + if more { Scheduler::SWEEP_ON } else { Scheduler::SWEEP };
         }
-        let next = self.queue.next_wake().map(|at| at.saturating_duration_since(now));
-        next.unwrap_or(Scheduler::SWEEP).min(Scheduler::SWEEP)
+        let next = self.queue.next_wake().map_or(self.sweep, |at| at.min(self.sweep));
+        next.saturating_duration_since(now)
     }
 
-    fn arrive(&mut self, arrival: Arrival, now: Instant, unix: Unix) {
+    /// Mail for the queue, which goes after `least` at the earliest.
+    fn arrive(&mut self, arrival: Arrival, least: Duration, now: Instant, unix: Unix) {
         // In whole seconds, as the worker counts who has the last word; a clock that went back prolongs nothing.
         let patience = Unix(0).after(self.terms.expire_after);
         let left = arrival.accepted.after(self.terms.expire_after).since(unix).min(patience.since(Unix(0)));
         let expires = now.checked_add(left).unwrap_or(now);
-        let after = arrival.next.since(unix).min(self.terms.longest_wait);
+        let after = arrival.next.since(unix).min(self.terms.longest_wait).max(least);
         let tried = arrival.next > Unix(0);
         self.queue.add(arrival.id, &arrival.destination, arrival.fresh, (after, tried), expires, now);
     }

@@ -64,10 +64,9 @@ impl Queue {
                     continue;
                 };
                 if entry.state == State::Held {
-                    entry.state = State::Ready;
                     entry.expires = entry.expires.max(now + Queue::AFTER_HOLD);
                     site.held.remove(id);
-                    site.push_again(*id);
+                    entry.state = State::Ready(site.push_again(*id));
                     self.turn(key.1, now);
                 }
             }
@@ -85,9 +84,8 @@ impl Queue {
                 continue;
             };
             if let State::Waiting(at) = entry.state {
-                entry.state = State::Ready;
                 site.waiting.remove(&(at, *id));
-                site.push_again(*id);
+                entry.state = State::Ready(site.push_again(*id));
                 hurried += 1;
                 self.turn(site_id, now);
             }
@@ -168,20 +166,17 @@ impl Queue {
             self.unfeed(id);
         }
         let Some(site) = self.sites.get_mut(&id) else { return Vec::new() };
-        let (mut taken, mut ready) = (Vec::new(), false);
+        let mut taken = Vec::new();
         for message in ids {
             let Some(entry) = self.entries.get_mut(&(*message, id)) else { continue };
             match entry.state {
                 State::Out => continue,
-                State::Ready => ready = true,
+                State::Ready(place) => site.remove_ready(*message, place),
                 State::Held => drop(site.held.remove(message)),
                 State::Waiting(at) => drop(site.waiting.remove(&(at, *message))),
             }
             entry.state = State::Out;
             taken.push(*message);
-        }
-        if ready {
-            site.remove_ready(|message| ids.contains(message));
         }
         self.turn(id, now);
         taken

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 
 use super::pace::Pace;
-use super::site::{Failed, Line, Obstacle, Site, Widths};
+use super::site::{Failed, Line, Obstacle, Place, Site, Widths};
 use crate::delivery::{DestinationId, Report, Resting};
-use crate::mail::{Destination, QueueId};
+use crate::mail::{Destination, QueueId, cut};
 use crate::net::{Freed, Ledger, Pressure, Standing};
 use crate::spool::Fresh;
 
@@ -22,7 +22,7 @@ use crate::spool::Fresh;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// In a ready queue of its site.
-    Ready,
+    Ready(Place),
     /// Waits for a time of its own.
     Waiting(Instant),
     /// An operator holds it.
@@ -39,6 +39,8 @@ pub(super) struct Entry {
     more: bool,
     /// Its delay notice has been looked at.
     pub(super) noticed: bool,
+    /// It is out because it has waited long, and not for an attempt.
+    pub(super) overdue: bool,
 }
 
 /// The queue.
@@ -71,6 +73,8 @@ pub(super) struct Queue {
     pub(super) suspended: HashSet<Destination>,
     /// How far the sweep for what is overdue has come; from the beginning again without this.
     pub(super) swept: Option<(QueueId, DestinationId)>,
+    /// How many are out because they have waited long.
+    pub(super) overdue_out: usize,
 }
 
 impl Queue {
@@ -103,6 +107,7 @@ impl Queue {
             held: HashSet::new(),
             suspended: HashSet::new(),
             swept: None,
+            overdue_out: 0,
         }
     }
 
@@ -119,29 +124,27 @@ impl Queue {
     ) {
         let site_id = self.site_of(destination, now);
         let key = (id, site_id);
-        let state = match after {
-            _ if self.held.contains(&id) => State::Held,
-            Duration::ZERO => State::Ready,
-            after => State::Waiting(now + after),
-        };
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.more = true;
             return;
         }
-        self.entries.insert(key, Entry { state, expires, more: false, noticed: false });
         let Some(site) = self.sites.get_mut(&site_id) else { return };
+        let state = match after {
+            _ if self.held.contains(&id) => {
+                site.held.insert(id);
+                State::Held
+            }
+            _ if !after.is_zero() => site.wait(id, now + after),
+            _ if tried => State::Ready(site.push_again(id)),
+            _ => State::Ready(site.push_fresh(id)),
+        };
+        self.entries.insert(key, Entry { state, expires, more: false, noticed: false, overdue: false });
         if let Some(fresh) = fresh.filter(|_| !site.rests(now) && site.blocked_on.is_none()) {
             self.fresh.insert(key, fresh);
         }
         site.entries += 1;
         if let Some(since) = site.idle_since.take() {
             self.idle.remove(&(since, site_id));
-        }
-        match state {
-            State::Waiting(at) => drop(site.waiting.insert((at, id))),
-            State::Held => drop(site.held.insert(id)),
-            _ if tried => site.push_again(id),
-            _ => site.push_fresh(id),
         }
         self.turn(site_id, now);
     }
@@ -223,7 +226,7 @@ impl Queue {
                     site.narrow_until = Some(now + Obstacle::LOST);
                     return self.turn(destination, now);
                 }
-                let silent = silent.map(|(wait, words)| (now + wait, words));
+                let silent = silent.map(|(wait, words)| (now + wait, cut(words)));
                 let full = silent.is_none();
                 site.blocked_on = Some(Obstacle { address, silent });
                 site.in_turn = false;
@@ -304,10 +307,12 @@ impl Queue {
         if entry.state != State::Out {
             return;
         }
+        if std::mem::take(&mut entry.overdue) {
+            self.overdue_out -= 1;
+        }
         match resting {
             Resting::Gone if entry.more => {
-                (entry.state, entry.more) = (State::Ready, false);
-                site.push_again(id);
+                (entry.state, entry.more) = (State::Ready(site.push_again(id)), false);
             }
             Resting::Gone => {
                 self.entries.remove(&key);
@@ -326,12 +331,10 @@ impl Queue {
                 site.held.insert(id);
             }
             Resting::For(wait) => {
-                entry.state = State::Waiting(now + wait);
-                site.waiting.insert((now + wait, id));
+                entry.state = site.wait(id, now + wait);
             }
             Resting::WithSite => {
-                entry.state = State::Ready;
-                site.push_again(id);
+                entry.state = State::Ready(site.push_again(id));
             }
         }
         self.turn(site_id, now);
@@ -344,8 +347,7 @@ impl Queue {
             // What was kept of it in memory is let go: it rests now, and others have more use for the room.
             let (id, _) = ticket.take_back();
             if let Some(entry) = self.entries.get_mut(&(id, site_id)) {
-                entry.state = State::Ready;
-                site.push_again(id);
+                entry.state = State::Ready(site.push_again(id));
             }
         }
     }

@@ -1,15 +1,14 @@
 //! A destination as the scheduler sees it: its standing, its messages, its feed, its rest.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, unbounded};
-
 use super::growth::{Allowed, Growth};
+use super::queue::State;
 use super::record::Record;
-use crate::delivery::{DestinationId, Feed, Ticket};
-use crate::mail::{Destination, QueueId};
+use crate::delivery::{DestinationId, Feed};
+use crate::mail::{Destination, QueueId, cut};
 use crate::net::Standing;
 
 /// One destination. All of it is a function of what was reported and of `now`.
@@ -42,17 +41,16 @@ pub(super) struct Site {
     pub(super) last_failure: Option<String>,
     /// When its last failure in a row was reported.
     failed_at: Option<Instant>,
-    /// Ready: accepted and never tried, and come back. They take turns, so that fresh mail is not stuck behind a
-    /// mountain of deferred mail.
-    fresh: VecDeque<QueueId>,
-    again: VecDeque<QueueId>,
+    /// Ready: accepted and never tried, in that order, and come back, in that order. They take turns, so that fresh mail is
+    /// not stuck behind a mountain of deferred mail. In trees, since what has expired is taken out of the middle.
+    fresh: BTreeSet<QueueId>,
+    again: BTreeMap<u64, QueueId>,
+    /// The place of the last one that has come back; the first is 1.
+    last_place: u64,
     turn_again: bool,
     /// Waiting for a time of their own.
     pub(super) waiting: BTreeSet<(Instant, QueueId)>,
-    feed_in: Sender<Ticket>,
     pub(super) feed: Feed,
-    /// When each ticket in the feed was put there; may be longer than the feed at the front.
-    fed_at: VecDeque<Instant>,
     /// Entries in all, wherever they are.
     pub(super) entries: usize,
     /// Since when it has had none.
@@ -66,6 +64,15 @@ pub(super) struct Site {
     pub(super) blocked_on: Option<Obstacle>,
     /// The addresses in whose lines it stands, once in each, though it may have been let go since.
     pub(super) lines: Vec<IpAddr>,
+}
+
+/// Where a message that is ready stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Among those that were never tried.
+    Fresh,
+    /// Among those that have come back.
+    Again(u64),
 }
 
 /// How many connections a destination may have that is not proven.
@@ -137,7 +144,6 @@ impl Site {
     const LATELY: Duration = Duration::from_secs(30);
 
     pub(super) fn new(destination: Destination, widths: Widths) -> Site {
-        let (feed_in, feed_out) = unbounded();
         Site {
             destination,
             standing: Standing::New,
@@ -154,13 +160,12 @@ impl Site {
             good: None,
             last_failure: None,
             failed_at: None,
-            fresh: VecDeque::new(),
-            again: VecDeque::new(),
+            fresh: BTreeSet::new(),
+            again: BTreeMap::new(),
+            last_place: 0,
             turn_again: false,
             waiting: BTreeSet::new(),
-            feed_in,
-            feed: Feed(feed_out),
-            fed_at: VecDeque::new(),
+            feed: Feed::default(),
             entries: 0,
             idle_since: None,
             in_turn: false,
@@ -178,28 +183,40 @@ impl Site {
 
     /// Messages in the feed, not yet taken by a session.
     pub(super) fn fed(&self) -> usize {
-        self.feed.0.len()
+        self.feed.len()
     }
 
-    pub(super) fn push_fresh(&mut self, id: QueueId) {
-        self.fresh.push_back(id);
+    /// A message that has never been tried becomes ready.
+    pub(super) fn push_fresh(&mut self, id: QueueId) -> Place {
+        self.fresh.insert(id);
+        Place::Fresh
     }
 
-    pub(super) fn push_again(&mut self, id: QueueId) {
-        self.again.push_back(id);
+    /// A message that has been tried, or was about to be, becomes ready: behind the others, since what is wrong with its
+    /// destination may be this message.
+    pub(super) fn push_again(&mut self, id: QueueId) -> Place {
+        self.last_place += 1;
+        self.again.insert(self.last_place, id);
+        Place::Again(self.last_place)
+    }
+
+    /// A message gets a time of its own.
+    pub(super) fn wait(&mut self, id: QueueId, at: Instant) -> State {
+        self.waiting.insert((at, id));
+        State::Waiting(at)
     }
 
     /// The next message that is ready: the two queues take turns.
     pub(super) fn pop_ready(&mut self) -> Option<QueueId> {
         let again_first = self.turn_again && !self.again.is_empty() || self.fresh.is_empty();
         self.turn_again = !again_first;
-        if again_first { self.again.pop_front() } else { self.fresh.pop_front() }
+        if again_first { self.again.pop_first().map(|(_, id)| id) } else { self.fresh.pop_first() }
     }
 
     /// The one time at which it is to be looked at again, if nothing is reported before.
-    pub(super) fn next_look(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn next_look(&self, now: Instant) -> Option<Instant> {
         let has_mail = self.ready() > 0 || self.fed() > 0;
-        let behind = self.oldest_fed().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
+        let behind = self.feed.oldest().map(|at| (at + Site::BEHIND).max(now + Site::BEHIND / 4));
         let looks = [
             self.waiting.first().map(|(at, _)| *at),
             self.rest_until.filter(|until| has_mail && *until > now),
@@ -212,27 +229,12 @@ impl Site {
         looks.into_iter().flatten().min()
     }
 
-    /// Takes messages out of the ready queues; rare, and so a search.
-    pub(super) fn remove_ready(&mut self, which: impl Fn(&QueueId) -> bool) {
-        self.fresh.retain(|ready| !which(ready));
-        self.again.retain(|ready| !which(ready));
-    }
-
-    /// Puts a ticket into the feed.
-    pub(super) fn feed(&mut self, ticket: Ticket, now: Instant) {
-        self.fed_at.push_back(now);
-        // The receiving end is ours as well, so the channel is never disconnected; a ticket that came back in the error
-        // would report itself.
-        let _ = self.feed_in.send(ticket);
-    }
-
-    /// How long the oldest message in the feed has been there.
-    pub(super) fn oldest_fed(&mut self) -> Option<Instant> {
-        let fed = self.fed();
-        while self.fed_at.len() > fed {
-            self.fed_at.pop_front();
+    /// Takes a message out of the ready queue in which it is.
+    pub(super) fn remove_ready(&mut self, id: QueueId, place: Place) {
+        match place {
+            Place::Fresh => drop(self.fresh.remove(&id)),
+            Place::Again(place) => drop(self.again.remove(&place)),
         }
-        self.fed_at.front().copied()
     }
 
     /// Whether it rests at `now`, after a failure or because an operator has suspended it.
@@ -300,7 +302,7 @@ impl Site {
     /// when that one failed: then it only gets no further sessions for a while. A host that answers one connection too
     /// many with 421 is such a site.
     pub(super) fn failed(&mut self, now: Instant, failed: Failed, widths: Widths) -> bool {
-        self.last_failure = Some(failed.words);
+        self.last_failure = Some(cut(failed.words));
         self.window = widths.new;
         let lately = if failed.others > 0 { Site::LATELY } else { Duration::ZERO };
         if self.good.is_some_and(|(at, by)| by != failed.session && at + lately > failed.began) {
@@ -315,6 +317,12 @@ impl Site {
         }
         self.rest_until = self.rest_until.max(Some(now + failed.rest));
         true
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.feed.close();
     }
 }
 

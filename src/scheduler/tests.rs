@@ -185,7 +185,7 @@ fn a_site_that_failed_rests_and_its_messages_are_not_tried_one_by_one() {
     let why = desk.queue.why_not_now(others[0], &destination("a.example"), desk.now);
     assert_eq!(why, Some(WhyNot::SiteRests(SECOND, "timed out".into())));
     let probe = desk.only(2 * SECOND);
-    assert_eq!((probe.standing(), probe.failures, probe.feed.0.len()), (Standing::Suspect, 1, 1));
+    assert_eq!((probe.standing(), probe.failures, probe.feed.len()), (Standing::Suspect, 1, 1));
     let ticket = probe.feed.take().unwrap();
     assert_eq!(ticket.id(), others[0], "the one that failed goes to the back");
     // One success wakes all.
@@ -215,7 +215,7 @@ fn one_bad_session_among_good_ones_does_not_make_a_suspect() {
     ticket.settle(Resting::WithSite);
     drop(bad);
     assert!(desk.after(SECOND).is_empty(), "no further session for a while");
-    assert_eq!(good.feed.0.len(), 4, "the good session goes on with all of them");
+    assert_eq!(good.feed.len(), 4, "the good session goes on with all of them");
     assert_eq!(desk.after(60 * SECOND).len(), 1);
 }
 

@@ -131,8 +131,8 @@ impl Queue {
                 own if own < rest => WhyNot::SiteRests(rest, failure()),
                 own => WhyNot::Waits(own),
             },
-            State::Ready if !rest.is_zero() => WhyNot::SiteRests(rest, failure()),
-            State::Ready => match &site.blocked_on {
+            State::Ready(_) if !rest.is_zero() => WhyNot::SiteRests(rest, failure()),
+            State::Ready(_) => match &site.blocked_on {
                 Some(Obstacle { address, silent: Some((until, words)) }) => {
                     WhyNot::AddressRests(*address, until.saturating_duration_since(now), words.clone())
                 }

@@ -8,7 +8,6 @@
 //! Nothing is acknowledged but what a [`Proof`](super::Proof) stands for.
 
 use std::fmt;
-use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use log::{Level, info, log};
 
 use super::input::{Heard, Input};
 use super::intake::Intake;
+use super::wire::Wire;
 use super::{Action, Draft, Policy, Presence, Proof, Reception, Response, Session, Transaction};
 use crate::mail::{Envelope, Protocol, QueueId, Received};
 use crate::net::{Stream, StreamError};
@@ -23,7 +23,7 @@ use crate::smtp::{DotReader, Fault, Refusal};
 use crate::time::{Deadline, Expired, Limit, clock};
 
 /// The log's target for all of the server.
-const LOG: &str = "sendoff::server";
+pub(super) const LOG: &str = "sendoff::server";
 /// How long a client may take to hear our last words and to close.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// How long we wait for the true end of data that seems over to a client with other line ends than ours.
@@ -42,6 +42,8 @@ pub enum Ending {
     Said(Response),
     /// We waited to the end of a limit.
     Expired(Expired),
+    /// There was no TLS handshake: it failed, or was not over in time.
+    Insecure(StreamError),
     /// The stream ended under us.
     Lost(StreamError),
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Ending {
         match self {
             Ending::Said(response) => write!(f, "closed with \"{response}\""),
             Ending::Expired(expired) => expired.fmt(f),
+            Ending::Insecure(error) => write!(f, "TLS handshake: {error}"),
             Ending::Lost(error) => error.fmt(f),
         }
     }
@@ -66,7 +69,7 @@ pub fn converse<R: Reception>(
     presence: &Presence,
 ) -> Ending {
     let mut conversation = Conversation {
-        stream,
+        wire: Wire::new(stream),
         client,
         input: Input::new(),
         out: Vec::new(),
@@ -79,6 +82,7 @@ pub fn converse<R: Reception>(
     let level = match &ending {
         // The end of idle clients and of those who said QUIT is chatter too.
         Ending::Said(response) if response.code() >= 400 => Level::Info,
+        Ending::Insecure(_) => Level::Info,
         _ => Level::Debug,
     };
     log!(target: LOG, level, "client=[{client}] {ending}");
@@ -89,14 +93,14 @@ pub fn converse<R: Reception>(
 /// What never is: a conversation only returns by its ending.
 enum Never {}
 
-struct Conversation<'a, R> {
-    stream: Stream,
-    client: IpAddr,
-    input: Input,
+pub(super) struct Conversation<'a, R> {
+    pub(super) wire: Wire,
+    pub(super) client: IpAddr,
+    pub(super) input: Input,
     out: Vec<u8>,
     /// The octets of the message between the dots and the draft; kept for its allocation.
     message: Vec<u8>,
-    session: Session,
+    pub(super) session: Session,
     reception: &'a R,
     presence: &'a Presence,
 }
@@ -104,12 +108,15 @@ struct Conversation<'a, R> {
 impl<R: Reception> Conversation<'_, R> {
     fn run(&mut self) -> Result<Never, Ending> {
         let now = clock::now();
-        *self.stream.deadline() = Deadline::within(now, self.session.policy().session);
+        *self.wire.deadline() = Deadline::within(now, self.session.policy().session);
         self.stay()?;
+        if self.session.policy().tls_first {
+            self.secure()?;
+        }
         self.say(&self.session.banner())?;
         self.await_command();
         loop {
-            let action = match self.input.line() {
+            let action = match self.input.line(self.session.awaits_response()) {
                 Heard::Line(line) => self.session.line(line),
                 Heard::BareLf => self.session.bare_lf(),
                 Heard::TooLong => self.session.long_line(),
@@ -121,10 +128,14 @@ impl<R: Reception> Conversation<'_, R> {
                     continue;
                 }
             };
+            self.input.wipe();
             self.stay()?;
             match action {
                 Action::Say(response) => self.say(&response)?,
+                Action::Begin(octets) => self.begin(octets)?,
                 Action::Receive(transaction) => self.receive(*transaction)?,
+                Action::StartTls => self.start_tls()?,
+                Action::Judge(claim) => self.judge(*claim)?,
                 Action::Close(response) => return Err(Ending::Said(response)),
             }
             self.await_command();
@@ -134,14 +145,14 @@ impl<R: Reception> Conversation<'_, R> {
     /// The limit of a command begins anew; within it, a client that sends octet by octet gains nothing.
     fn await_command(&mut self) {
         let patience = self.session.policy().patience;
-        self.stream.deadline().enter(clock::now(), patience);
+        self.wire.deadline().enter(clock::now(), patience);
     }
 
     /// The wait for the commit was ours, not the client's: its answer may leave even if the session's time is over, since a
     /// client that does not hear it sends the message again.
     fn await_answer(&mut self) {
         self.await_command();
-        let (now, deadline) = (clock::now(), self.stream.deadline());
+        let (now, deadline) = (clock::now(), self.wire.deadline());
         if deadline.ends().0 < now + LAST_WORDS {
             *deadline = Deadline::within(now, LAST_WORDS);
         }
@@ -151,7 +162,7 @@ impl<R: Reception> Conversation<'_, R> {
         if self.presence.must_leave() { Err(Ending::Said(SHUTTING_DOWN.into())) } else { Ok(()) }
     }
 
-    fn say(&mut self, response: &Response) -> Result<(), Ending> {
+    pub(super) fn say(&mut self, response: &Response) -> Result<(), Ending> {
         // A refusal is a decision somebody may ask about; replies to bad grammar, and good ones, are chatter.
         let level = match response.code() {
             400..500 | 505.. => Level::Info,
@@ -163,19 +174,35 @@ impl<R: Reception> Conversation<'_, R> {
         if self.out.len() > MOST_REPLIES { self.flush() } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), Ending> {
-        let written = self.stream.write_all(&self.out);
+    pub(super) fn flush(&mut self) -> Result<(), Ending> {
+        let written = self.wire.write_all(&self.out);
         self.out.clear();
         written.map_err(|error| Ending::Lost(error.into()))
     }
 
     fn fill(&mut self) -> Result<usize, Ending> {
-        self.input.fill(&mut self.stream).map_err(|error| match error {
+        self.input.fill(&mut self.wire).map_err(|error| self.ended(error))
+    }
+
+    /// What the end of the stream means.
+    pub(super) fn ended(&self, error: StreamError) -> Ending {
+        match error {
             // Our own request to leave ends the reading side.
             StreamError::Closed if self.presence.must_leave() => Ending::Said(SHUTTING_DOWN.into()),
             StreamError::Expired(expired) if expired.0 != Limit::Shutdown => Ending::Expired(expired),
             error => Ending::Lost(error),
-        })
+        }
+    }
+
+    /// The reply to MAIL.
+    fn begin(&mut self, octets: u64) -> Result<(), Ending> {
+        match self.reception.room(octets) {
+            Ok(()) => self.say(&Response::reverse_path_ok()),
+            Err(refusal) => {
+                self.session.no_room();
+                self.say(&refusal.into())
+            }
+        }
     }
 
     /// From DATA to the reply to the final dot.
@@ -246,11 +273,11 @@ impl<R: Reception> Conversation<'_, R> {
             let patience = self.session.policy().patience;
             let seems_over = reader.seems_over();
             if seems_over {
-                self.stream.deadline().enter(clock::now(), SEEMS_OVER.min(patience));
+                self.wire.deadline().enter(clock::now(), SEEMS_OVER.min(patience));
             }
             match self.fill() {
                 Ok(_) if seems_over => self.begin_data(),
-                Ok(octets) => self.stream.deadline().progress(clock::now(), octets, patience),
+                Ok(octets) => self.wire.deadline().progress(clock::now(), octets, patience),
                 // It waits for our reply; there will be no other end.
                 Err(Ending::Expired(_)) if seems_over => return Ok(reader.fault()),
                 Err(ending) => return Err(ending),
@@ -260,7 +287,7 @@ impl<R: Reception> Conversation<'_, R> {
 
     fn begin_data(&mut self) {
         let (patience, rate) = (self.session.policy().patience, self.session.policy().min_data_rate);
-        let (now, deadline) = (clock::now(), self.stream.deadline());
+        let (now, deadline) = (clock::now(), self.wire.deadline());
         deadline.enter(now, patience);
         deadline.demand(now, rate, patience);
     }
@@ -268,18 +295,23 @@ impl<R: Reception> Conversation<'_, R> {
     /// The `Received:` field of a message that is about to come.
     fn trace(&self, id: QueueId, envelope: &Envelope) -> String {
         let greeting = self.session.greeting();
-        let protocol =
-            if greeting.is_some_and(|greeting| greeting.esmtp) { Protocol::Esmtp } else { Protocol::Smtp };
+        let (tls, user) = (self.session.tls(), self.session.user());
+        let protocol = match greeting.is_some_and(|greeting| greeting.esmtp) {
+            true => Protocol::esmtp(tls.is_some(), user.is_some()),
+            false => Protocol::Smtp,
+        };
         let (helo, hostname) =
             (greeting.map_or("", |greeting| &greeting.helo), &self.session.policy().hostname);
-        Received { helo, client: self.client, hostname, protocol, id }.field(envelope)
+        Received { helo, client: self.client, hostname, protocol, tls, id }.field(envelope)
     }
 
     /// The keys of a log line about a message.
     fn describe(&self, transaction: &Transaction) -> String {
         let helo = self.session.greeting().map_or("", |greeting| &greeting.helo);
         let (from, rcpts) = (transaction.reverse_path(), transaction.recipients().len());
-        format!("client=[{}] helo={helo} from=<{from}> rcpts={rcpts}", self.client)
+        let user = self.session.user().map(|user| format!(" user=\"{}\"", user.escape_debug()));
+        let user = user.unwrap_or_default();
+        format!("client=[{}] helo={helo}{user} from=<{from}> rcpts={rcpts}", self.client)
     }
 
     /// Says the last words and closes so that they are read: to close with input unread would reset the connection, and
@@ -288,17 +320,31 @@ impl<R: Reception> Conversation<'_, R> {
         let response = match ending {
             Ending::Said(response) => response.clone(),
             Ending::Expired(_) => TIMED_OUT.into(),
+            Ending::Insecure(StreamError::Io(_)) => return self.part_insecure(),
             // Nobody is there to hear, or somebody who does not listen.
-            Ending::Lost(_) => return self.stream.abort(),
+            Ending::Insecure(_) | Ending::Lost(_) => return self.wire.abort(),
         };
-        *self.stream.deadline() = Deadline::within(clock::now(), LAST_WORDS);
+        if !self.wire.can_speak() {
+            return self.wire.abort();
+        }
+        *self.wire.deadline() = Deadline::within(clock::now(), LAST_WORDS);
         response.write(&mut self.out);
         if self.flush().is_err() {
-            return self.stream.abort();
+            return self.wire.abort();
         }
-        self.stream.shutdown_write();
+        self.close();
+    }
+
+    /// The alert that says what is wrong with the client's handshake is on its way.
+    fn part_insecure(&mut self) {
+        *self.wire.deadline() = Deadline::within(clock::now(), LAST_WORDS);
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.wire.finish();
         // Ends by the deadline, whatever the client does.
         self.message.resize(16 * 1024, 0);
-        while matches!(self.stream.read(&mut self.message), Ok(read) if read > 0) {}
+        while matches!(self.wire.drain(&mut self.message), Ok(read) if read > 0) {}
     }
 }

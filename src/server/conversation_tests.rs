@@ -312,6 +312,11 @@ fn trouble_of_ours_is_said_and_the_session_goes_on() {
         house.end();
     }
     let house = plain();
+    house.memory.mood(Mood::NoRoom(full.clone()));
+    let mut peer = Peer::to(house.address);
+    peer.say("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\nQUIT\r\n");
+    peer.expect(&["220", "250-", "452 4.3.1", "503", "503", "221"]);
+    let house = plain();
     house.memory.mood(Mood::NoDraft(full));
     let mut peer = Peer::to(house.address);
     peer.say("EHLO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<d@e.f>\r\nDATA\r\n");

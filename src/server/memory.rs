@@ -14,6 +14,7 @@ use crate::smtp::Refusal;
 pub(crate) enum Mood {
     #[default]
     Keeps,
+    NoRoom(Refusal),
     NoDraft(Refusal),
     NoWrite(Refusal),
     NoCommit(Refusal),
@@ -65,6 +66,13 @@ impl Proof for Kept {
 
 impl Reception for Memory {
     type Draft = MemoryDraft;
+
+    fn room(&self, _octets: u64) -> Result<(), Refusal> {
+        match &self.0.lock().mood {
+            Mood::NoRoom(refusal) => Err(refusal.clone()),
+            _ => Ok(()),
+        }
+    }
 
     fn draft(&self) -> Result<MemoryDraft, Refusal> {
         let mut state = self.0.lock();

@@ -3,6 +3,7 @@
 //! [`Session`] is the conversation as values: lines in, [`Action`]s out. [`converse`] puts a stream around it. Mail goes
 //! into a [`Reception`], which the spool stands behind; only its proof of durability makes the reply `250 queued`.
 
+mod authentication;
 mod conversation;
 mod hops;
 mod input;
@@ -11,12 +12,16 @@ mod policy;
 mod presence;
 mod reception;
 mod response;
+mod secure;
 mod session;
+mod wire;
 
 #[cfg(test)]
 mod conversation_tests;
 #[cfg(test)]
 pub(crate) mod memory;
+#[cfg(test)]
+mod session_tests;
 
 pub use conversation::{Ending, converse};
 pub use policy::Policy;

@@ -1,9 +1,11 @@
 //! What one client may do: the settings as they were when it came.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::credentials::{Gate, ServerTls};
 use crate::smtp::Domain;
 
 /// The rules for one client. They do not change under it; who comes after a reload meets the new ones.
@@ -11,7 +13,17 @@ use crate::smtp::Domain;
 pub struct Policy {
     /// What we call ourselves.
     pub hostname: Domain,
-    /// Whether this client may relay.
+    /// The terms of TLS, if we speak it.
+    pub tls: ServerTls,
+    /// TLS comes before the banner (RFC 8314, 3.3).
+    pub tls_first: bool,
+    /// The limit of the TLS handshake.
+    pub handshake: Duration,
+    /// Who may authenticate, if anybody.
+    pub gate: Option<Arc<Gate>>,
+    /// Whether this client may do so without TLS.
+    pub auth_in_clear: bool,
+    /// Whether this client may relay without it.
     pub may_relay: bool,
     /// The largest message, in octets (RFC 1870).
     pub max_message_size: u64,
@@ -28,10 +40,16 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The rules for a client at `address`.
+    /// The rules for a client at `address`, without TLS and without AUTH: whoever has the certificates and the users adds
+    /// them.
     pub fn of(config: &Config, address: IpAddr) -> Policy {
         Policy {
             hostname: config.hostname.clone(),
+            tls: None,
+            tls_first: false,
+            handshake: config.timeouts.client_handshake,
+            gate: None,
+            auth_in_clear: config.auth.plaintext_on_loopback && address.to_canonical().is_loopback(),
             may_relay: config.listen.relay_from.iter().any(|network| network.contains(address)),
             max_message_size: config.listen.max_message_size,
             max_recipients: config.listen.max_recipients,

@@ -38,6 +38,12 @@ pub trait Reception: Send + Sync + 'static {
     /// A message that is being written down.
     type Draft: Draft;
 
+    /// Whether there is room for a message of so many octets, as far as its client has said (RFC 1870).
+    ///
+    /// # Errors
+    /// The reply to MAIL: 452 4.3.1.
+    fn room(&self, octets: u64) -> Result<(), Refusal>;
+
     /// Begins a message.
     ///
     /// # Errors

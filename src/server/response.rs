@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Proof;
 use crate::smtp::{Domain, EnhancedStatus, Refusal};
 
@@ -44,16 +47,23 @@ impl Response {
         Response { code: 250, status: None, lines: vec![hostname.to_string().into()] }
     }
 
-    /// The reply to EHLO, with what we offer (RFC 5321, 4.1.1.1).
-    pub fn ehlo(hostname: &Domain, max_message_size: u64) -> Response {
-        let lines = vec![
+    /// The reply to EHLO, with what we offer (RFC 5321, 4.1.1.1): STARTTLS, and AUTH with these mechanisms, where they can
+    /// be used.
+    pub fn ehlo(hostname: &Domain, max_message_size: u64, tls: bool, mechanisms: &[&str]) -> Response {
+        let mut lines = vec![
             hostname.to_string().into(),
             "PIPELINING".into(),
             format!("SIZE {max_message_size}").into(),
             "8BITMIME".into(),
             "ENHANCEDSTATUSCODES".into(),
-            "HELP".into(),
         ];
+        if tls {
+            lines.push("STARTTLS".into());
+        }
+        if !mechanisms.is_empty() {
+            lines.push(format!("AUTH {}", mechanisms.join(" ")).into());
+        }
+        lines.push("HELP".into());
         Response { code: 250, status: None, lines }
     }
 
@@ -79,13 +89,28 @@ impl Response {
 
     /// The reply to HELP.
     pub fn help() -> Response {
-        Response::positive(214, 0, 0, "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 5321)")
+        Response::positive(214, 0, 0, "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
     }
 
     /// The reply to QUIT.
     pub fn bye(hostname: &Domain) -> Response {
         let words = format!("{hostname} closing");
         Response { lines: vec![words.into()], ..Response::positive(221, 0, 0, "") }
+    }
+
+    /// The reply to STARTTLS (RFC 3207, 4).
+    pub fn start_tls() -> Response {
+        Response::positive(220, 0, 0, "begin the handshake")
+    }
+
+    /// A challenge of AUTH, in base64 (RFC 4954, 4); nothing is said in clear words.
+    pub fn challenge(octets: &[u8]) -> Response {
+        Response { code: 334, status: None, lines: vec![STANDARD.encode(octets).into()] }
+    }
+
+    /// The client is who it says it is (RFC 4954, 4).
+    pub fn authenticated() -> Response {
+        Response::positive(235, 7, 0, "authenticated")
     }
 
     /// The reply to DATA: go on.
@@ -122,7 +147,10 @@ impl Response {
                 text.push_str(&format!("{status} "));
             }
             text.extend(line.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }));
-            text.truncate(510);
+            // A challenge cannot be cut; it has a length of ours, and RFC 4954, 4 gives it 12,288 octets.
+            if self.code != 334 {
+                text.truncate(510);
+            }
             out.extend_from_slice(text.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
@@ -161,9 +189,19 @@ mod tests {
         assert_eq!(wire(&Response::greeting(&hostname)), "220 relay.example ESMTP Sendoff\r\n");
         assert_eq!(wire(&Response::bye(&hostname)), "221 2.0.0 relay.example closing\r\n");
         assert_eq!(
-            wire(&Response::ehlo(&hostname, 1000)),
+            wire(&Response::ehlo(&hostname, 1000, false, &[])),
             "250-relay.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP\r\n"
         );
+    }
+
+    #[test]
+    fn what_can_be_used_is_offered_and_a_challenge_is_whole() {
+        let hostname = Domain::parse("relay.example").unwrap();
+        let said = wire(&Response::ehlo(&hostname, 1000, true, &["PLAIN", "LOGIN"]));
+        assert!(said.contains("\r\n250-STARTTLS\r\n250-AUTH PLAIN LOGIN\r\n250 HELP\r\n"), "{said}");
+        assert_eq!(wire(&Response::challenge(b"")), "334 \r\n");
+        assert_eq!(wire(&Response::challenge(b"Username:")), "334 VXNlcm5hbWU6\r\n");
+        assert!(wire(&Response::challenge(&[0; 900])).len() > 1200);
     }
 
     #[test]

@@ -3,19 +3,28 @@
 //! A line goes in, an [`Action`] comes out. The session knows where the conversation stands and what the client may do; it
 //! holds no socket, reads no clock, and keeps no mail. What a client can make it keep is one envelope.
 
+use crate::credentials::{Claim, Verdict};
 use crate::mail::{BodyType, Envelope};
-use crate::smtp::{Command, EnhancedStatus, ForwardPath, Mailbox, Refusal, ReversePath};
+use crate::smtp::{Command, EnhancedStatus, ForwardPath, Mailbox, Refusal, ReversePath, Secret};
 use crate::time::Unix;
 
+use super::authentication::Authentication;
 use super::{Policy, Proof, Response};
 
 /// What to do about a command.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Action {
     /// Say this, and hear the next command.
     Say(Response),
+    /// A transaction begins, for a message of so many octets as far as the client has said. Say that its reverse-path is fine,
+    /// or that there is no room, after [`Session::no_room`].
+    Begin(u64),
     /// The client wants to send data for this transaction. Say 354 and receive it, or say why not.
     Receive(Box<Transaction>),
+    /// Begin TLS, and tell [`Session::secured`].
+    StartTls,
+    /// Find out whether this is true, and tell [`Session::judged`].
+    Judge(Box<Claim>),
     /// Say this, and close.
     Close(Response),
 }
@@ -61,6 +70,10 @@ const MAIL_FIRST: Refusal = Refusal::new(503, 5, 1, "say MAIL first");
 const NO_RECIPIENTS: Refusal = Refusal::new(554, 5, 1, "no valid recipients");
 const TOO_LARGE: Refusal = Refusal::new(552, 3, 4, "the message is larger than it may be");
 const NO_RELAYING: Refusal = Refusal::new(550, 7, 1, "");
+const AUTH_FIRST: Refusal = Refusal::new(530, 7, 0, "authentication is needed to relay");
+const SECURE_FIRST: Refusal = Refusal::new(538, 7, 11, "AUTH needs TLS: say STARTTLS first");
+const SECURED: Refusal = Refusal::new(503, 5, 1, "TLS has begun already");
+const AUTHENTICATED: Refusal = Refusal::new(503, 5, 1, "you are authenticated already");
 const TOO_MANY_RECIPIENTS: Refusal = Refusal::new(452, 5, 3, "too many recipients, send the rest later");
 const NOT_OFFERED: Refusal = Refusal::new(502, 5, 1, "this command is not offered");
 const BREAK_OFF: Refusal = Refusal::new(502, 5, 1, "BDAT is not offered, closing");
@@ -80,7 +93,12 @@ pub struct Session {
     policy: Policy,
     greeting: Option<Greeting>,
     transaction: Option<Box<Transaction>>,
+    /// Version and cipher, when there is TLS.
+    tls: Option<String>,
+    authentication: Authentication,
     errors: u32,
+    /// The last transaction was refused for want of room.
+    is_unwelcome: bool,
 }
 
 impl Session {
@@ -90,7 +108,9 @@ impl Session {
 
     /// A session under these rules.
     pub fn new(policy: Policy) -> Session {
-        Session { policy, greeting: None, transaction: None, errors: 0 }
+        let (greeting, transaction, tls) = (None, None, None);
+        let authentication = Authentication::default();
+        Session { policy, greeting, transaction, tls, authentication, errors: 0, is_unwelcome: false }
     }
 
     /// The rules.
@@ -103,6 +123,33 @@ impl Session {
         self.greeting.as_ref()
     }
 
+    /// Version and cipher, when there is TLS.
+    pub fn tls(&self) -> Option<&str> {
+        self.tls.as_deref()
+    }
+
+    /// As whom the client has authenticated.
+    pub fn user(&self) -> Option<&str> {
+        self.authentication.user()
+    }
+
+    /// Whether the next line is a response of AUTH, and no command.
+    pub fn awaits_response(&self) -> bool {
+        self.authentication.awaits_response()
+    }
+
+    /// TLS has begun, with `terms`, its version and cipher. What was said in the clear, anybody may have said: it is
+    /// forgotten (RFC 3207, 4.2).
+    pub fn secured(&mut self, terms: String) {
+        (self.greeting, self.transaction, self.tls) = (None, None, Some(terms));
+        self.authentication = Authentication::default();
+    }
+
+    /// What is said to a claim.
+    pub fn judged(&mut self, claim: Claim, verdict: Verdict) -> Action {
+        self.authentication.judged(claim, verdict)
+    }
+
     /// The first thing that is said.
     pub fn banner(&self) -> Response {
         Response::greeting(&self.policy.hostname)
@@ -110,6 +157,9 @@ impl Session {
 
     /// A line without its CRLF.
     pub fn line(&mut self, line: &[u8]) -> Action {
+        if self.awaits_response() {
+            return self.response(line);
+        }
         match Command::parse(line) {
             Ok(command) => self.command(command),
             Err(refusal) if FORGIVEN.contains(&refusal.status()) => Action::Say(refusal.into()),
@@ -119,11 +169,13 @@ impl Session {
 
     /// A line that was ended by LF alone; it is not executed.
     pub fn bare_lf(&mut self) -> Action {
+        self.authentication.cancel();
         self.error(BARE_LF)
     }
 
     /// A line that was too long to be kept; it was skipped.
     pub fn long_line(&mut self) -> Action {
+        self.authentication.cancel();
         self.error(LONG_LINE)
     }
 
@@ -138,11 +190,21 @@ impl Session {
         Response::queued(proof)
     }
 
+    /// The transaction that has just begun is over: there is no room for its message. What a pipelining client has sent with
+    /// it is no error of the client's.
+    pub fn no_room(&mut self) {
+        self.transaction = None;
+        self.is_unwelcome = true;
+    }
+
     fn command(&mut self, command: Command) -> Action {
         let hostname = &self.policy.hostname;
         Action::Say(match command {
             Command::Ehlo(helo) => {
-                let response = Response::ehlo(hostname, self.policy.max_message_size);
+                let tls = self.policy.tls.is_some() && self.tls.is_none();
+                let auth = self.policy.gate.as_ref().filter(|_| self.can_authenticate());
+                let mechanisms = auth.map(|gate| Authentication::mechanisms(gate)).unwrap_or_default();
+                let response = Response::ehlo(hostname, self.policy.max_message_size, tls, &mechanisms);
                 self.greet(helo, true);
                 response
             }
@@ -164,7 +226,9 @@ impl Session {
             Command::Vrfy => Response::cannot_verify(),
             Command::Help => Response::help(),
             Command::Quit => return Action::Close(Response::bye(hostname)),
-            Command::Expn | Command::StartTls | Command::Auth => return self.error(NOT_OFFERED),
+            Command::StartTls => return self.start_tls(),
+            Command::Auth { mechanism, initial } => return self.auth(&mechanism, initial),
+            Command::Expn => return self.error(NOT_OFFERED),
             // What follows BDAT is not a command; to read it as one would be a way in.
             Command::Bdat => return Action::Close(BREAK_OFF.into()),
             Command::Http => return Action::Close(NOT_HTTP.into()),
@@ -175,6 +239,45 @@ impl Session {
     fn greet(&mut self, helo: String, esmtp: bool) {
         self.greeting = Some(Greeting { helo, esmtp });
         self.transaction = None;
+    }
+
+    fn start_tls(&mut self) -> Action {
+        match (&self.policy.tls, &self.tls) {
+            (_, Some(_)) => self.error(SECURED),
+            (None, None) => self.error(NOT_OFFERED),
+            (Some(_), None) => Action::StartTls,
+        }
+    }
+
+    /// Whether AUTH would be heard: a password is not to be said in the clear.
+    fn can_authenticate(&self) -> bool {
+        let safe = self.tls.is_some() || self.policy.auth_in_clear;
+        self.policy.gate.is_some() && safe && self.user().is_none()
+    }
+
+    /// Once in a session, and not in a transaction (RFC 4954, 4).
+    fn auth(&mut self, mechanism: &str, initial: Option<Secret>) -> Action {
+        let Some(gate) = self.policy.gate.clone() else { return self.error(NOT_OFFERED) };
+        if !self.greeting.as_ref().is_some_and(|greeting| greeting.esmtp) {
+            return self.error(GREET_FIRST);
+        }
+        if self.user().is_some() {
+            return self.error(AUTHENTICATED);
+        }
+        if self.transaction.is_some() {
+            return self.error(NESTED);
+        }
+        if !self.can_authenticate() {
+            return self.error(SECURE_FIRST);
+        }
+        let begun = self.authentication.begin(&gate, mechanism, initial);
+        begun.unwrap_or_else(|refusal| self.error(refusal))
+    }
+
+    fn response(&mut self, line: &[u8]) -> Action {
+        let Some(gate) = self.policy.gate.clone() else { return self.error(NOT_OFFERED) };
+        let said = self.authentication.respond(&gate, line);
+        said.unwrap_or_else(|refusal| self.error(refusal))
     }
 
     fn mail(&mut self, reverse_path: ReversePath, size: Option<u64>, eight_bit: bool) -> Action {
@@ -189,15 +292,19 @@ impl Session {
         }
         let body_type = if eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit };
         self.transaction = Some(Box::new(Transaction { reverse_path, body_type, recipients: Vec::new() }));
-        Action::Say(Response::reverse_path_ok())
+        self.is_unwelcome = false;
+        Action::Begin(size.unwrap_or(0))
     }
 
     fn rcpt(&mut self, forward_path: ForwardPath) -> Action {
         let Some(transaction) = &mut self.transaction else {
-            return self.error(MAIL_FIRST);
+            return self.mail_first();
         };
         // The postmaster too: we keep no mailboxes, so his mail would be relayed as any other.
-        if !self.policy.may_relay {
+        if !self.policy.may_relay && self.authentication.user().is_none() {
+            if self.policy.gate.is_some() {
+                return self.error(AUTH_FIRST);
+            }
             let words = match &forward_path {
                 ForwardPath::Mailbox(mailbox) => format!("relaying to <{mailbox}> is denied to you"),
                 ForwardPath::Postmaster => "relaying is denied to you".to_owned(),
@@ -216,7 +323,7 @@ impl Session {
 
     fn data(&mut self) -> Action {
         match self.transaction.take() {
-            None => self.error(MAIL_FIRST),
+            None => self.mail_first(),
             Some(transaction) if transaction.recipients.is_empty() => {
                 self.transaction = Some(transaction);
                 self.error(NO_RECIPIENTS)
@@ -225,168 +332,15 @@ impl Session {
         }
     }
 
+    fn mail_first(&mut self) -> Action {
+        if self.is_unwelcome { Action::Say(MAIL_FIRST.into()) } else { self.error(MAIL_FIRST) }
+    }
+
     fn error(&mut self, refusal: Refusal) -> Action {
         self.errors += 1;
         if self.errors < Self::MOST_ERRORS {
             return Action::Say(refusal.into());
         }
         Action::Close(TOO_MANY_ERRORS.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-    use crate::smtp::Domain;
-    use proptest::prelude::*;
-
-    fn policy() -> Policy {
-        let mut policy = Policy::of(&Config::default(), [127, 0, 0, 1].into());
-        policy.hostname = Domain::parse("relay.example").unwrap();
-        (policy.max_recipients, policy.max_message_size) = (2, 1000);
-        policy
-    }
-
-    fn said(response: &Response) -> String {
-        let mut out = Vec::new();
-        response.write(&mut out);
-        String::from_utf8(out).unwrap()
-    }
-
-    /// What is said to one line, as its first word or two; `data` when data would be received, `...; close`.
-    fn hear(session: &mut Session, line: &str) -> String {
-        let start = |response: &Response| {
-            let said = said(response);
-            said.split([' ', '-']).take(2).collect::<Vec<_>>().join(" ")
-        };
-        match session.line(line.as_bytes()) {
-            Action::Say(response) => start(&response),
-            Action::Receive(_) => "data".into(),
-            Action::Close(response) => start(&response) + "; close",
-        }
-    }
-
-    fn dialogue(policy: Policy, lines: &[(&str, &str)]) {
-        let mut session = Session::new(policy);
-        for (n, (line, reply)) in lines.iter().enumerate() {
-            assert_eq!(hear(&mut session, line), *reply, "line {n}: {line}");
-        }
-    }
-
-    const HELLO: (&str, &str) = ("EHLO client", "250 relay.example\r\n250");
-    const MAIL: (&str, &str) = ("MAIL FROM:<a@b.c>", "250 2.1.0");
-    const RCPT: (&str, &str) = ("RCPT TO:<d@e.f>", "250 2.1.5");
-
-    #[test]
-    fn commands_in_order_lead_to_data() {
-        dialogue(policy(), &[HELLO, MAIL, RCPT, RCPT, ("DATA", "data"), MAIL, RCPT, ("DATA", "data")]);
-        dialogue(policy(), &[("HELO client", "250 relay.example\r\n"), MAIL, RCPT, ("DATA", "data")]);
-    }
-
-    #[test]
-    fn commands_out_of_order_are_told_so() {
-        dialogue(
-            policy(),
-            &[
-                ("MAIL FROM:<a@b.c>", "503 5.5.1"),
-                HELLO,
-                ("RCPT TO:<d@e.f>", "503 5.5.1"),
-                ("DATA", "503 5.5.1"),
-                MAIL,
-                ("MAIL FROM:<a@b.c>", "503 5.5.1"),
-                ("DATA", "554 5.5.1"),
-                RCPT,
-                ("DATA", "data"),
-                ("DATA", "503 5.5.1"),
-                MAIL,
-                ("RSET", "250 2.0.0"),
-                ("RCPT TO:<d@e.f>", "503 5.5.1"),
-                MAIL,
-                HELLO,
-                MAIL,
-            ],
-        );
-    }
-
-    #[test]
-    fn what_we_do_not_take_is_refused() {
-        dialogue(
-            policy(),
-            &[
-                HELLO,
-                ("MAIL FROM:<a@b.c> SIZE=1001", "552 5.3.4"),
-                ("MAIL FROM:<a@b.c> SIZE=1000", "250 2.1.0"),
-                RCPT,
-                ("RCPT TO:<Postmaster>", "250 2.1.5"),
-                ("RCPT TO:<d@e.f>", "452 4.5.3"),
-                ("VRFY d", "252 2.5.0"),
-                ("EXPN d", "502 5.5.1"),
-                ("STARTTLS", "502 5.5.1"),
-                ("AUTH PLAIN =", "502 5.5.1"),
-                ("HELP", "214 2.0.0"),
-                ("NOOP", "250 2.0.0"),
-                ("QUIT", "221 2.0.0; close"),
-            ],
-        );
-        dialogue(policy(), &[("BDAT 9 LAST", "502 5.5.1; close")]);
-        dialogue(policy(), &[("POST / HTTP/1.1", "421 4.7.0; close")]);
-    }
-
-    #[test]
-    fn a_stranger_may_not_relay_not_even_to_the_postmaster() {
-        let stranger = Policy { may_relay: false, ..policy() };
-        let denied = |line| (line, "550 5.7.1");
-        let lines = [denied("RCPT TO:<d@e.f>"), denied("RCPT TO:<postmaster>")];
-        dialogue(stranger, &[HELLO, MAIL, lines[0], lines[1], ("DATA", "554 5.5.1")]);
-    }
-
-    #[test]
-    fn the_postmaster_is_ours_and_the_envelope_keeps_its_order() {
-        let mut session = Session::new(policy());
-        for line in ["EHLO x", "MAIL FROM:<> BODY=8BITMIME", "RCPT TO:<postmaster>", "RCPT TO:<d@e.f>"] {
-            assert!(matches!(session.line(line.as_bytes()), Action::Say(_)));
-        }
-        let Action::Receive(transaction) = session.line(b"DATA") else { panic!("no data") };
-        let envelope = transaction.envelope(Unix(7));
-        let recipients: Vec<_> = envelope.recipients.iter().map(Mailbox::to_string).collect();
-        assert_eq!(recipients, ["postmaster@relay.example", "d@e.f"]);
-        assert_eq!((envelope.body_type, envelope.accepted), (BodyType::EightBitMime, Unix(7)));
-        assert_eq!(envelope.reverse_path, ReversePath::NULL);
-    }
-
-    #[test]
-    fn errors_end_a_session_bad_addresses_do_not() {
-        let mut session = Session::new(policy());
-        for _ in 1..Session::MOST_ERRORS {
-            assert_eq!(hear(&mut session, "XYZZY"), "500 5.5.2");
-        }
-        assert!(matches!(session.bare_lf(), Action::Close(_)));
-        let mut session = Session::new(policy());
-        [HELLO, MAIL, RCPT, RCPT]
-            .iter()
-            .for_each(|(line, reply)| assert_eq!(hear(&mut session, line), *reply));
-        for _ in 0..100 {
-            assert_eq!(hear(&mut session, "RCPT TO:<.@e.f>"), "501 5.1.3");
-            assert_eq!(hear(&mut session, "RCPT TO:<d@e.f>"), "452 4.5.3");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn data_is_only_received_for_somebody(order in prop::collection::vec(0usize..11, 0..80)) {
-            let lines: [&[u8]; 11] = [
-                b"EHLO a", b"HELO a", b"MAIL FROM:<>", b"MAIL FROM:<a@b.c> SIZE=2000", b"RCPT TO:<a@b.c>", b"DATA",
-                b"RSET", b"NOOP", b"AUTH", b"", b"\xff\0",
-            ];
-            let mut session = Session::new(policy());
-            for n in order {
-                match session.line(lines[n]) {
-                    Action::Receive(transaction) => prop_assert!((1..=2).contains(&transaction.recipients().len())),
-                    Action::Say(response) => prop_assert!((200..600).contains(&response.code())),
-                    Action::Close(response) => prop_assert_eq!(response.code(), 421),
-                }
-            }
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! comes out of here carries a control character. Verbs and keywords are not case-sensitive; a space after the colon of
 //! `FROM:` and `TO:` is tolerated, since too many clients write it; all else is read strictly.
 
-use super::{AddressError, ForwardPath, Refusal, ReversePath};
+use super::{AddressError, ForwardPath, Refusal, ReversePath, Secret};
 
 /// A command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,12 @@ pub enum Command {
     /// STARTTLS (RFC 3207).
     StartTls,
     /// AUTH (RFC 4954).
-    Auth,
+    Auth {
+        /// The name of the mechanism, in capitals: 1 to 20 letters, digits, `-` and `_` (RFC 4422, 3.1).
+        mechanism: String,
+        /// The initial response, as it was sent: base64, or `=` for an empty one.
+        initial: Option<Secret>,
+    },
     /// BDAT (RFC 3030). Octets that are no commands follow it.
     Bdat,
     /// A request of HTTP: somebody's browser was made to speak to us.
@@ -55,9 +60,11 @@ const NEED_ARGUMENT: Refusal = Refusal::new(501, 5, 4, "this command needs an ar
 const HOST: Refusal = Refusal::new(501, 5, 4, "say one host name of at most 255 octets");
 const MAIL_SYNTAX: Refusal = Refusal::new(501, 5, 4, "syntax: MAIL FROM:<address> [SIZE=n] [BODY=8BITMIME]");
 const RCPT_SYNTAX: Refusal = Refusal::new(501, 5, 4, "syntax: RCPT TO:<address>");
+const AUTH_SYNTAX: Refusal = Refusal::new(501, 5, 4, "syntax: AUTH mechanism [initial-response]");
 const PARAMETER: Refusal = Refusal::new(555, 5, 4, "parameter not recognised");
 const REPEATED: Refusal = Refusal::new(501, 5, 4, "a parameter is said twice");
 const SIZE_SYNTAX: Refusal = Refusal::new(501, 5, 4, "SIZE needs a number of octets");
+const IDENTITY: Refusal = Refusal::new(501, 5, 4, "AUTH is <> or an address in xtext");
 const BODY_SYNTAX: Refusal = Refusal::new(501, 5, 4, "BODY is 7BIT or 8BITMIME");
 
 impl Command {
@@ -88,7 +95,7 @@ impl Command {
             "VRFY" => Ok(Command::Vrfy),
             "EXPN" => Ok(Command::Expn),
             "STARTTLS" => bare(Command::StartTls),
-            "AUTH" => Ok(Command::Auth),
+            "AUTH" => auth(rest),
             "BDAT" => Ok(Command::Bdat),
             "GET" | "POST" | "PUT" | "HEAD" | "OPTIONS" | "CONNECT" => Ok(Command::Http),
             _ => Err(NO_COMMAND),
@@ -107,11 +114,13 @@ fn host(text: &str) -> Result<String, Refusal> {
 fn mail(rest: &str) -> Result<Command, Refusal> {
     let (path, parameters) = after(rest, "FROM:").and_then(split_path).ok_or(MAIL_SYNTAX)?;
     let reverse_path = ReversePath::parse(path).map_err(|error| bad_address(error, 7))?;
-    let (mut size, mut body) = (None, None);
+    let (mut size, mut body, mut identity) = (None, None, None);
     for parameter in parameters.split_ascii_whitespace() {
         let (keyword, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let repeated = match keyword.to_ascii_uppercase().as_str() {
             "SIZE" => size.replace(octets(value).ok_or(SIZE_SYNTAX)?).is_some(),
+            // Who is said to have sent it first (RFC 4954, 5). Nobody here believes it, or passes it on.
+            "AUTH" => identity.replace(is_xtext(value).ok_or(IDENTITY)?).is_some(),
             "BODY" => body.replace(is_eight_bit(value).ok_or(BODY_SYNTAX)?).is_some(),
             _ => return Err(PARAMETER),
         };
@@ -126,6 +135,29 @@ fn rcpt(rest: &str) -> Result<Command, Refusal> {
     let (path, parameters) = after(rest, "TO:").and_then(split_path).ok_or(RCPT_SYNTAX)?;
     let forward_path = ForwardPath::parse(path).map_err(|error| bad_address(error, 3))?;
     if parameters.trim().is_empty() { Ok(Command::Rcpt(forward_path)) } else { Err(PARAMETER) }
+}
+
+fn auth(rest: &str) -> Result<Command, Refusal> {
+    let (mechanism, initial) = rest.split_once(' ').map_or((rest, None), |(name, rest)| (name, Some(rest)));
+    let named = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let initial = initial.map(|text| text.trim_start_matches(' '));
+    let one = initial.is_none_or(|text| !text.is_empty() && !text.contains(' '));
+    if !(1..=20).contains(&mechanism.len()) || !mechanism.bytes().all(named) || !one {
+        return Err(AUTH_SYNTAX);
+    }
+    let initial = initial.map(|text| Secret::from(text.as_bytes()));
+    Ok(Command::Auth { mechanism: mechanism.to_ascii_uppercase(), initial })
+}
+
+/// xtext of RFC 3461, 4; at most 500 octets (RFC 4954, 3).
+fn is_xtext(value: &str) -> Option<()> {
+    let mut parts = value.split('+');
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+    let hex = |b: &u8| b.is_ascii_digit() || (b'A'..=b'F').contains(b);
+    let escaped =
+        |text: &str| text.as_bytes().get(..2).is_some_and(|pair| pair.iter().all(hex)) && plain(text);
+    let fine = parts.next().is_some_and(plain) && parts.all(escaped);
+    (fine && (1..=500).contains(&value.len())).then_some(())
 }
 
 /// 20 digits at most (RFC 1870, 6). A number beyond u64 is larger than any message: it reads as the largest.
@@ -202,6 +234,8 @@ mod tests {
             ("MAIL FROM:<a@b.c> SIZE=100 BODY=8BITMIME", mail_of("a@b.c", Some(100), true)),
             ("MAIL FROM:<a@b.c>  body=7bit  size=0", mail_of("a@b.c", Some(0), false)),
             ("MAIL FROM:<a@b.c> SIZE=99999999999999999999", mail_of("a@b.c", Some(u64::MAX), false)),
+            ("MAIL FROM:<a@b.c> AUTH=<>", mail_of("a@b.c", None, false)),
+            ("MAIL FROM:<a@b.c> auth=e+3Dmc2@example.com", mail_of("a@b.c", None, false)),
             (r#"MAIL FROM:<"a> b"@b.c> SIZE=1"#, mail_of(r#""a> b"@b.c"#, Some(1), false)),
             (r#"MAIL FROM:<"\">"@b.c>"#, mail_of(r#""\">"@b.c"#, None, false)),
         ] {
@@ -231,6 +265,14 @@ mod tests {
             ("MAIL FROM:<a@b.c> SIZE=-1", "501 5.5.4"),
             ("MAIL FROM:<a@b.c> SIZE=1 SIZE=2", "501 5.5.4"),
             ("MAIL FROM:<a@b.c> BODY=BINARYMIME", "501 5.5.4"),
+            ("MAIL FROM:<a@b.c> AUTH=", "501 5.5.4"),
+            ("MAIL FROM:<a@b.c> AUTH=a+3", "501 5.5.4"),
+            ("MAIL FROM:<a@b.c> AUTH=a+3d", "501 5.5.4"),
+            ("MAIL FROM:<a@b.c> AUTH=<> AUTH=<>", "501 5.5.4"),
+            ("AUTH", "501 5.5.4"),
+            ("AUTH PLAIN a b", "501 5.5.4"),
+            ("AUTH PL;AIN", "501 5.5.4"),
+            ("AUTH A-NAME-THAT-IS-FAR-TOO-LONG", "501 5.5.4"),
             ("MAIL FROM:<a@b.c> SMTPUTF8", "555 5.5.4"),
             ("MAIL FROM:<j\u{f6}rg@b.c>", "553 5.6.7"),
             ("RCPT TO:<>", "501 5.1.3"),
@@ -248,6 +290,10 @@ mod tests {
     #[test]
     fn the_rest_is_known_by_its_verb() {
         let mailbox = ForwardPath::Mailbox(Mailbox::parse("a@b.c").unwrap());
+        let auth = |mechanism: &str, initial: Option<&str>| Command::Auth {
+            mechanism: mechanism.into(),
+            initial: initial.map(|text| Secret::from(text.as_bytes())),
+        };
         for (line, command) in [
             ("ehlo host", Command::Ehlo("host".into())),
             ("HELO [127.0.0.1]", Command::Helo("[127.0.0.1]".into())),
@@ -260,6 +306,9 @@ mod tests {
             ("QUIT", Command::Quit),
             ("GET / HTTP/1.1", Command::Http),
             ("BDAT 5 LAST", Command::Bdat),
+            ("AUTH login", auth("LOGIN", None)),
+            ("auth PLAIN =", auth("PLAIN", Some("="))),
+            ("AUTH SCRAM-SHA-256  biws", auth("SCRAM-SHA-256", Some("biws"))),
         ] {
             assert_eq!(parse(line), Ok(command), "{line}");
         }

@@ -15,6 +15,8 @@ pub struct Extensions {
     pub starttls: bool,
     /// SIZE (RFC 1870): offered, and the most octets it takes; `Some(0)` is "no fixed maximum".
     pub size: Option<u64>,
+    /// AUTH (RFC 4954): the mechanisms, in upper case.
+    pub auth: Vec<String>,
 }
 
 impl Extensions {
@@ -22,14 +24,20 @@ impl Extensions {
     pub fn of(reply: &Reply) -> Extensions {
         let mut extensions = Extensions::default();
         for line in reply.lines().iter().skip(1) {
-            let mut words = line.split_ascii_whitespace();
-            match words.next().unwrap_or("").to_ascii_uppercase().as_str() {
+            // "AUTH=LOGIN" is how servers said it before there was a standard, and some still do beside the other.
+            let (keyword, rest) = match line.get(..5) {
+                Some(start) if start.eq_ignore_ascii_case("AUTH=") => ("AUTH", &line[5..]),
+                _ => line.split_once([' ', '\t']).unwrap_or((line, "")),
+            };
+            let mut words = rest.split_ascii_whitespace();
+            match keyword.to_ascii_uppercase().as_str() {
                 "PIPELINING" => extensions.pipelining = true,
                 "8BITMIME" => extensions.eight_bit_mime = true,
                 "ENHANCEDSTATUSCODES" => extensions.enhanced_status_codes = true,
                 "STARTTLS" => extensions.starttls = true,
                 // A number we cannot read is no limit we could keep.
                 "SIZE" => extensions.size = Some(words.next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+                "AUTH" => extensions.auth.extend(words.map(str::to_ascii_uppercase)),
                 _ => {}
             }
         }
@@ -57,6 +65,16 @@ mod tests {
         let extensions = Extensions::of(&reply);
         assert!(!extensions.pipelining && extensions.eight_bit_mime && extensions.enhanced_status_codes);
         assert_eq!((extensions.too_large(1000), extensions.too_large(1001)), (None, Some(1000)));
+    }
+
+    #[test]
+    fn mechanisms_are_gathered_from_both_spellings() {
+        let mut reader = ReplyReader::default();
+        for line in ["250-x", "250-auth plain Login", "250-AUTH=LOGIN CRAM-MD5"] {
+            assert_eq!(reader.line(line.as_bytes()), Ok(None));
+        }
+        let reply = reader.line(b"250 STARTTLS").unwrap().unwrap();
+        assert_eq!(Extensions::of(&reply).auth, ["PLAIN", "LOGIN", "LOGIN", "CRAM-MD5"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod dot_reader;
 mod extensions;
 mod refusal;
 mod reply;
+mod secret;
 mod status;
 
 pub use address::{AddressError, ForwardPath, Mailbox, ReversePath};
@@ -19,4 +20,5 @@ pub use extensions::Extensions;
 pub use refusal::Refusal;
 pub(crate) use reply::printable;
 pub use reply::{Reply, ReplyError, ReplyReader};
+pub use secret::Secret;
 pub use status::EnhancedStatus;

@@ -9,8 +9,11 @@ use super::files::BodyFile;
 use crate::mail::{Body, Destination, Envelope, MemoryBudget, QueueId};
 use crate::smtp::Mailbox;
 
-/// The most recipients of a message whose envelope is kept in memory with its body: the budget counts bodies only.
+/// The most recipients of a message whose envelope is kept in memory with its body.
 const MOST_FRESH_RECIPIENTS: usize = 100;
+/// What the budget counts for each recipient beside the body: the address, its destination, and where these stand. Without it
+/// a queue of tiny messages would take many times the budget.
+const BESIDE: usize = 1 << 10;
 
 /// A message that we write ourselves: a bounce, or a notice of delay.
 #[derive(Clone, Debug)]
@@ -33,10 +36,10 @@ pub(super) enum Content {
 
 impl Content {
     /// Octets that become a row, within the budget if it has room.
-    pub(super) fn octets(budget: &Arc<MemoryBudget>, mut octets: Vec<u8>) -> Content {
+    pub(super) fn octets(budget: &Arc<MemoryBudget>, mut octets: Vec<u8>, recipients: usize) -> Content {
         // The budget counts octets, not capacity.
         octets.shrink_to_fit();
-        match budget.keep(octets) {
+        match budget.keep(octets, recipients.saturating_mul(BESIDE)) {
             Ok(body) => Content::Octets { body, fresh: true },
             Err(octets) => Content::Octets { body: Body::from_octets(octets), fresh: false },
         }

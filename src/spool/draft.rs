@@ -98,7 +98,10 @@ impl Draft {
                 file.sync()?;
                 Content::File(file)
             }
-            None => Content::octets(&self.spool.budget, std::mem::take(&mut self.gathered)),
+            None => {
+                let octets = std::mem::take(&mut self.gathered);
+                Content::octets(&self.spool.budget, octets, envelope.recipients.len())
+            }
         };
         Message::new(self.id, envelope, destinations, content)
     }

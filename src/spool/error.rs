@@ -12,6 +12,8 @@ use crate::mail::QueueId;
 pub enum SpoolError {
     /// No space. The client is told 452 and keeps the message (RFC 5321, 4.2.3).
     Full,
+    /// A mark for room has been reached: no new mail, though what is here can still be written. The client is told 452.
+    Low(String),
     /// Not now, and it may pass by itself. The client is told 451 and keeps the message.
     Temporary(String),
     /// A settlement that could not be written yet: the spool keeps it in memory, with its claim, and tries again until it
@@ -73,11 +75,16 @@ impl fmt::Display for SpoolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SpoolError::Full => f.write_str("the spool is full: no space on its disk"),
+            SpoolError::Low(text) => write!(f, "no room for more mail: {text}"),
             SpoolError::Temporary(text) | SpoolError::Io(text) => write!(f, "the spool: {text}"),
             SpoolError::Kept(text) => write!(f, "not on disk yet, and kept until it is: {text}"),
             SpoolError::Claimed(id) => write!(f, "{id} is being worked for this destination already"),
             SpoolError::Corrupt { id: Some(id), text } => write!(f, "{id} cannot be read: {text}"),
-            SpoolError::Corrupt { id: None, text } => write!(f, "the spool cannot be read: {text}"),
+            SpoolError::Corrupt { id: None, text } => write!(
+                f,
+                "the spool is damaged, and has been left as it is: {text}. Copy its directory before anything else; then \
+                 `sqlite3 spool.db .recover` may give back what was in it"
+            ),
             SpoolError::Locked { by: Some(pid) } => {
                 write!(f, "the spool is in use by another sendoff, process {pid}")
             }

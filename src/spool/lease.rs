@@ -6,11 +6,12 @@ use std::time::Duration;
 use super::accepted::{Accepted, Content, Fresh, Message, NewMessage};
 use super::claims::{Claim, Key};
 use super::operation::{Letters, Operation, Settlement};
+use super::quarantine::Aside;
 use super::rows::{self, Readable};
 use super::store::Spool;
 use super::ticket::{Answer, Ticket, Waited, ticket};
 use super::{Last, SpoolError};
-use crate::mail::{Body, Destination, Envelope, Failure, QueueId};
+use crate::mail::{Body, Channel, Destination, Envelope, Failure, QueueId, Remote};
 use crate::smtp::Mailbox;
 use crate::time::{Deadline, Unix, clock};
 
@@ -58,8 +59,8 @@ pub struct LeasedRecipient {
 /// What became of a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another host is responsible; the recipient goes.
-    Delivered,
+    /// Another host is responsible; the recipient goes. Which host it is, is for the history.
+    Delivered(Option<Remote>),
     /// Not now; again from `next` on.
     Deferred {
         /// Why.
@@ -85,12 +86,34 @@ impl Verdict {
     /// The word of the history and the failure, if it was an attempt.
     pub(super) fn word(&self) -> Option<(&'static str, Option<&Failure>)> {
         match self {
-            Verdict::Delivered => Some(("delivered", None)),
+            Verdict::Delivered(_) => Some(("delivered", None)),
             Verdict::Deferred { failure, .. } => Some(("deferred", Some(failure))),
             Verdict::Failed { failure } => Some(("failed", Some(failure))),
             Verdict::Removed => Some(("removed", None)),
             Verdict::Postponed { .. } => None,
         }
+    }
+
+    /// Whether TLS protected the session, if it came to that.
+    pub fn channel(&self) -> Option<&Channel> {
+        let remote = match self {
+            Verdict::Delivered(remote) => remote.as_ref(),
+            Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => failure.remote.as_ref(),
+            Verdict::Removed | Verdict::Postponed { .. } => None,
+        };
+        remote?.channel.as_deref()
+    }
+
+    /// The words of the history: the failure or the host, and whether TLS protected the session.
+    pub(super) fn words(&self) -> Option<String> {
+        let (words, channel) = match self {
+            Verdict::Delivered(remote) => (remote.as_ref()?.to_string(), self.channel()),
+            Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => {
+                (failure.to_string(), self.channel())
+            }
+            Verdict::Removed | Verdict::Postponed { .. } => return None,
+        };
+        Some(channel.map_or_else(|| words.clone(), |channel| format!("{words} ({channel})")))
     }
 }
 
@@ -125,9 +148,10 @@ impl Lease {
 
     /// The lease of a message as the spool has it; `None` when nothing is left to do.
     pub(super) fn read(spool: &Arc<Spool>, claim: Claim) -> Result<Option<Lease>, SpoolError> {
-        let Some(found) = spool.readers.with(|connection| found(connection, claim.key()))? else {
-            return Ok(None);
-        };
+        let mut unreadable = Vec::new();
+        let found = spool.readers.with(|connection| found(connection, claim.key(), &mut unreadable));
+        spool.set_aside(unreadable);
+        let Some(found) = found? else { return Ok(None) };
         let Found { mut envelope, recipients, octets, size, delay_notified } = found;
         let id = claim.key().0;
         let file = octets.is_none();
@@ -269,7 +293,7 @@ impl Lease {
 /// A letter to be stored with a settlement: always as a row, whatever its size. A file could fail before the settlement,
 /// and then what was delivered would be forgotten for the sake of a letter.
 fn letter(spool: &Arc<Spool>, new: NewMessage) -> Option<Message> {
-    let content = Content::octets(&spool.budget, new.octets);
+    let content = Content::octets(&spool.budget, new.octets, new.envelope.recipients.len());
     let message = Message::new(spool.next_id(), new.envelope, new.destinations, content);
     message.inspect_err(|error| log::error!("a letter of ours is not sent: {error}")).ok()
 }
@@ -296,14 +320,19 @@ struct Found {
     delay_notified: bool,
 }
 
-/// Reads a message for a destination, in one snapshot. A recipient that cannot be read is skipped, loudly.
-fn found(connection: &rusqlite::Connection, key: &Key) -> Result<Option<Found>, SpoolError> {
+/// Reads a message for a destination, in one snapshot; without what is in quarantine, and what has to go there.
+fn found(
+    connection: &rusqlite::Connection,
+    key: &Key,
+    unreadable: &mut Vec<Aside>,
+) -> Result<Option<Found>, SpoolError> {
     let sql = |error: rusqlite::Error| SpoolError::sql(&error);
     let (id, destination) = (key.0, key.1.to_string());
     let corrupt = |text: String| SpoolError::Corrupt { id: Some(id), text };
     let snapshot = connection.unchecked_transaction().map_err(sql)?;
     let select = format!(
-        "SELECT n, address, attempts, redirected, {} FROM recipients WHERE message = ?1 AND destination = ?2 ORDER BY n",
+        "SELECT n, address, attempts, redirected, {} FROM recipients AS r WHERE message = ?1 AND destination = ?2
+         AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n)) ORDER BY n",
         rows::LAST
     );
     let mut statement = snapshot.prepare(&select).map_err(sql)?;
@@ -312,7 +341,10 @@ fn found(connection: &rusqlite::Connection, key: &Key) -> Result<Option<Found>, 
     while let Some(row) = found.next().map_err(sql)? {
         match recipient(row) {
             Ok(recipient) => recipients.push(recipient),
-            Err(text) => log::error!("{id}: a recipient cannot be read: {text}"),
+            Err(reason) => {
+                let (message, n) = (rows::row(id), rows::column(row, 0).map_err(corrupt)?);
+                unreadable.push(Aside { message, n, reason });
+            }
         }
     }
     if recipients.is_empty() {

@@ -16,8 +16,12 @@ const PAGE: usize = 1000;
 const SCAN: i64 = 50_000;
 
 impl Spool {
-    /// A page of the queue: at most `limit` messages (and 1,000), in the order of acceptance, after the id `after`, and only
-    /// those that `filter` means. No page looks at more than 50,000 messages.
+    /// A page ends with the message that fills it up to so many recipients.
+    pub const PAGE_RECIPIENTS: usize = 5000;
+
+    /// A page of the queue: at most `limit` messages (and 1,000, and [`Spool::PAGE_RECIPIENTS`]), in the order of acceptance,
+    /// after the id `after`, and only those that `filter` means; none that is in quarantine. No page looks at more than
+    /// 50,000 messages.
     ///
     /// # Errors
     /// [`SpoolError`] when the spool cannot be read. Single rows that cannot are skipped.
@@ -70,8 +74,9 @@ impl Spool {
         let age = |minutes: u64| format!("sum(?1 - accepted < {})", minutes * 60);
         let ages: Vec<_> = (0..9).map(|n| age(5 << n)).collect();
         let select = format!(
-            "SELECT destination, min(accepted), sum(held IS NOT NULL), count(*), {} FROM recipients
-             JOIN messages ON id = message GROUP BY destination ORDER BY count(*) DESC, destination LIMIT ?2",
+            "SELECT destination, min(accepted), sum(held IS NOT NULL), count(*), {} FROM recipients AS r
+             JOIN messages ON id = message WHERE NOT EXISTS
+             (SELECT 1 FROM quarantine AS q WHERE q.message = id AND q.n IN (-1, r.n)) GROUP BY destination ORDER BY count(*) DESC, destination LIMIT ?2",
             ages.join(", ")
         );
         self.readers.with(|connection| {
@@ -153,12 +158,15 @@ fn page(connection: &Connection, after: i64, limit: usize, filter: &Filter) -> r
          AND (?5 IS NULL OR (held IS NOT NULL) = ?5) AND (?6 IS NULL OR lower(reverse_path) GLOB ?6)
          AND (?7 IS NULL OR lower(reverse_path) GLOB ?7
               OR EXISTS (SELECT 1 FROM recipients WHERE message = id AND lower(address) GLOB ?7))
-         AND EXISTS (SELECT 1 FROM recipients WHERE message = id
-                     AND (?8 IS NULL OR destination = ?8) AND (?9 IS NULL OR lower(address) GLOB ?9)) ORDER BY id",
+         AND EXISTS (SELECT 1 FROM recipients AS r WHERE message = id
+                     AND (?8 IS NULL OR destination = ?8) AND (?9 IS NULL OR lower(address) GLOB ?9)
+                     AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE q.message = id AND q.n IN (-1, r.n)))
+         ORDER BY id",
     )?;
     let select = format!(
-        "SELECT n, address, destination, attempts, next, redirected, {} FROM recipients
-         WHERE message = ?1 AND (?2 IS NULL OR destination = ?2) AND (?3 IS NULL OR lower(address) GLOB ?3) ORDER BY n",
+        "SELECT n, address, destination, attempts, next, redirected, {} FROM recipients AS r
+         WHERE message = ?1 AND (?2 IS NULL OR destination = ?2) AND (?3 IS NULL OR lower(address) GLOB ?3)
+         AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n)) ORDER BY n",
         rows::LAST
     );
     let mut recipients = snapshot.prepare(&select)?;
@@ -167,7 +175,8 @@ fn page(connection: &Connection, after: i64, limit: usize, filter: &Filter) -> r
     let mut found = messages.query(values)?;
     let mut page = Page::default();
     // The limit counts what can be read, or a page of unreadable rows would look like the end.
-    while page.messages.len() < limit {
+    let mut taken = 0;
+    while page.messages.len() < limit && taken < Spool::PAGE_RECIPIENTS {
         let Some(row) = found.next()? else {
             page.next = scanned.filter(|scanned| *scanned < up_to).map(from_row);
             return Ok(page);
@@ -182,6 +191,7 @@ fn page(connection: &Connection, after: i64, limit: usize, filter: &Filter) -> r
         let values = params![rows::row(message.id), destination, to];
         let found = recipients.query_map(values, |row| Ok(recipient(row)))?;
         message.recipients = readable(found, "a recipient")?;
+        taken += message.recipients.len();
         page.messages.push(message);
     }
     page.next = page.messages.last().map(|last| last.id);

@@ -21,10 +21,12 @@ mod listing;
 mod lock;
 mod operation;
 mod orders;
+mod quarantine;
 mod queue;
 mod readers;
 mod records;
 mod renewal;
+mod room;
 mod rows;
 mod schema;
 mod statements;
@@ -40,8 +42,10 @@ pub use alarm::Alarm;
 pub use draft::Draft;
 pub use error::SpoolError;
 pub use lease::{Lease, LeasedRecipient, Settled, Settling, Verdict};
+pub use quarantine::Quarantined;
 pub use records::{
     AttemptRecord, DestinationRecord, Filter, Last, Listed, ListedRecipient, Page, Shape, Suspended, Totals,
 };
+pub use room::Marks;
 pub use store::Spool;
 pub use take_up::{Entry, TakeUp};

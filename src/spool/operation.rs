@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use super::accepted::Message;
 use super::claims::Claim;
+use super::quarantine::Aside;
 use super::records::DestinationRecord;
 use super::ticket::Answer;
 use super::{SpoolError, Verdict};
@@ -52,6 +53,8 @@ pub(super) enum Operation {
         /// Who waits.
         answer: Answer<Result<(), SpoolError>>,
     },
+    /// Mark what cannot be read.
+    SetAside(Vec<Aside>),
     /// Keep the standing of destinations.
     Remember(Vec<DestinationRecord>),
     /// Close the connection to the database, until another comes; the sender is dropped when it is closed.

@@ -15,9 +15,6 @@ pub(super) type Readable<T> = Result<T, String>;
 pub(super) const LAST: &str = "last_at, last_blame, last_phase, last_status, last_said, last_text, last_remote, \
                                last_address, last_duplicate";
 
-/// The most octets of a failure's words that are kept. A hostile reply has up to 16 KiB, and a queue a million of them.
-const WORDS: usize = 1000;
-
 /// The number of an id in the database. Ids have 55 bits, so this never saturates.
 pub(super) fn row(id: QueueId) -> i64 {
     i64::try_from(id.row()).unwrap_or(i64::MAX)
@@ -92,7 +89,7 @@ pub(super) fn last(row: &Row<'_>, n: usize) -> Option<Last> {
         status: EnhancedStatus::parse(&text(n + 3)?)?,
         diagnostic: if said { Diagnostic::Smtp(reply(&words)?) } else { Diagnostic::Local(words) },
         remote: text(n + 6)
-            .map(|name| Remote { name, address: text(n + 7).and_then(|address| address.parse().ok()) }),
+            .map(|name| Remote::new(name, text(n + 7).and_then(|address| address.parse().ok()))),
         duplicate: row.get::<_, i64>(n + 8).ok()? == 1,
     };
     Some(Last { at, failure })
@@ -113,11 +110,8 @@ pub(super) fn failure_values(failure: &Failure) -> [Box<dyn ToSql>; 8] {
     ]
 }
 
-/// Text of at most [`WORDS`] octets, cut between characters.
-pub(super) fn cut(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(WORDS));
-    text
-}
+/// The words of a failure, no longer than they are kept.
+pub(super) use crate::mail::cut;
 
 fn blame(word: &str) -> Option<Blame> {
     [Blame::Site, Blame::Message, Blame::Recipient].into_iter().find(|blame| blame.word() == word)
@@ -141,7 +135,7 @@ mod tests {
             phase: Phase::Rcpt,
             status: EnhancedStatus::new(4, 2, 2),
             diagnostic: Diagnostic::Smtp(Reply::new(452, "4.2.2 full")),
-            remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+            remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
             duplicate: true,
         };
         for _ in 0..2 {
@@ -154,11 +148,5 @@ mod tests {
             failure.remote = None;
             failure.diagnostic = Diagnostic::Local("timed out".into());
         }
-    }
-
-    #[test]
-    fn long_words_are_cut_between_characters() {
-        assert_eq!(cut("\u{fc}".repeat(600)).len(), WORDS);
-        assert_eq!(cut(format!("a{}", "\u{fc}".repeat(600))).len(), WORDS - 1);
     }
 }

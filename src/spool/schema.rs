@@ -1,23 +1,27 @@
 //! The schema, which is an interface for operators, and the opening of connections.
 //!
-//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 2 (`PRAGMA user_version`):
+//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 3 (`PRAGMA user_version`):
 //!
 //! - `messages`: one row a message. `id` is the number of the queue id (eleven digits of base 32 elsewhere);
 //!   `reverse_path` is empty for `<>`; `body_type` 7 or 8 (BODY=); `size` in octets; `accepted` in Unix seconds; `file` 1
 //!   when the body is the file `body/<queue id>`, 0 when it is in `bodies`; `delay_notified` 1 when the reverse-path has
 //!   been told that the message is late; `held` the Unix time since which an operator holds it, NULL when nobody does
-//!   (version 2). To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
+//!   (since version 3). To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
 //!   a trigger removes the rest, and the next start its body file.
 //! - `recipients`: one row a recipient that is still queued; it goes when it is delivered or has failed. `n` counts from 0
 //!   within the message; `destination` as in the log; `next` in Unix seconds, 0 for at once; `last_*` is the last failure:
 //!   `last_blame` site, message or recipient, `last_said` 1 when `last_text` is a real reply of the server and 0 when the
 //!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same; `redirected` 1 when an
-//!   operator has chosen its destination, so that the routes do not (version 2).
+//!   operator has chosen its destination, so that the routes do not (since version 3).
 //! - `bodies`: the octets of small messages, as they were accepted.
-//! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed.
+//! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed;
+//!   `text` what was said or the host, and in brackets, in the words of the log, whether TLS protected the session.
 //! - `destinations`: the standing of next hops, so that a restart does not run into the same holes again: failures in a
 //!   row, no attempt before `until`, `proven` 1 when the last session reached a reply to EHLO.
-//! - `suspended`: destinations that an operator has suspended, `since` when and why (version 2).
+//! - `quarantine` (since version 2): what cannot be read, and why: `n` -1 for a message as a whole, else that recipient of
+//!   it. Delivery passes it by; its rows and its body stay. To have it back while the relay is stopped: mend the row or the
+//!   body, and `DELETE FROM quarantine WHERE message = ..`.
+//! - `suspended` (since version 3): destinations that an operator has suspended, `since` when and why.
 //! - `ids`: no id up to `last` is given again.
 //!
 //! A spool of an older version is brought up to this one when it is opened, step by step, in one transaction.
@@ -34,15 +38,18 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::SpoolError;
+use crate::mail::QueueId;
 
 /// The version of the schema that this program writes.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = VERSIONS.len() as i64;
 
 /// How long a connection waits for the database's locks: an operator's `sqlite3` may hold them for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Version 1; what came later is in [`STEPS`].
-pub(super) const TABLES: &str = "
+/// What makes each version of the one before; a new spool goes through all of them, and none is ever changed.
+const VERSIONS: [&str; 3] = [FIRST, QUARANTINE, ORDERS];
+
+const FIRST: &str = "
 CREATE TABLE messages (
     id             INTEGER PRIMARY KEY,
     reverse_path   TEXT    NOT NULL,
@@ -101,11 +108,22 @@ CREATE TRIGGER message_gone AFTER DELETE ON messages BEGIN
     DELETE FROM bodies WHERE message = OLD.id;
     DELETE FROM attempts WHERE message = OLD.id;
 END;
-PRAGMA user_version = 1;
 ";
 
-/// What makes each version from the one before it: the first makes version 2.
-const STEPS: [&str; 1] = ["
+const QUARANTINE: &str = "
+CREATE TABLE quarantine (
+    message INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    reason  TEXT    NOT NULL,
+    PRIMARY KEY (message, n)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER quarantine_gone AFTER DELETE ON messages BEGIN
+    DELETE FROM quarantine WHERE message = OLD.id;
+END;
+";
+
+const ORDERS: &str = "
 ALTER TABLE messages ADD COLUMN held INTEGER;
 ALTER TABLE recipients ADD COLUMN redirected INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE suspended (
@@ -113,8 +131,7 @@ CREATE TABLE suspended (
     since       INTEGER NOT NULL,
     reason      TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
-PRAGMA user_version = 2;
-"];
+";
 
 /// Makes the database in `path`, empty, if it is missing. Only before the first connection: closing any descriptor of a
 /// file gives back all locks that this process has on it (POSIX, `fcntl`), SQLite's among them, and the next `sqlite3` of
@@ -144,24 +161,45 @@ pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
     prepared.map_err(|e| SpoolError::sql(&e))
 }
 
-/// Makes the tables in an empty database, brings older ones up to [`VERSION`], refuses what is not ours to read.
+/// Refuses to begin anew where there has been mail: with its database lost or cut to nothing, SQLite would make an empty one,
+/// and every body file would be nobody's.
+pub(super) fn guard(path: &Path) -> Result<(), SpoolError> {
+    let size = |name: &str| std::fs::metadata(path.join(name)).map_or(0, |found| found.len());
+    if size("spool.db") > 0 {
+        return Ok(());
+    }
+    let bodies = std::fs::read_dir(path.join("body")).into_iter().flatten().flatten();
+    let names = bodies.filter_map(|entry| QueueId::parse(entry.file_name().to_str()?));
+    let text = match names.count() {
+        0 if size("spool.db-wal") == 0 => return Ok(()),
+        0 => "spool.db is missing or empty, but its log spool.db-wal is not".to_owned(),
+        bodies => format!("spool.db is missing or empty, but there are {bodies} messages in body/"),
+    };
+    Err(SpoolError::Corrupt { id: None, text })
+}
+
+/// Makes the tables in an empty database, and those that are new since an older version; refuses what is not ours to read.
 pub(super) fn prepare(connection: &Connection) -> Result<(), SpoolError> {
     let number = |sql: &str| {
         connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|e| SpoolError::sql(&e))
     };
-    let upgrade = |first: &str, from: usize| {
-        let steps = STEPS.get(from..).unwrap_or_default().concat();
-        let done = connection.execute_batch(&format!("BEGIN IMMEDIATE; {first} {steps} COMMIT;"));
-        done.map_err(|e| SpoolError::sql(&e))
-    };
-    match number("PRAGMA user_version")? {
-        VERSION => Ok(()),
-        found @ 1..VERSION => {
-            log::info!("the spool is brought from version {found} to {VERSION} of its tables");
-            upgrade("", usize::try_from(found - 1).unwrap_or(0))
-        }
-        0 if number("SELECT count(*) FROM sqlite_schema")? == 0 => upgrade(TABLES, 0),
-        0 => Err(SpoolError::Corrupt { id: None, text: "spool.db is another program's database".into() }),
-        found => Err(SpoolError::Version { found, ours: VERSION }),
+    let found = number("PRAGMA user_version")?;
+    if found == 0 && number("SELECT count(*) FROM sqlite_schema")? > 0 {
+        let text = "spool.db is another program's database".into();
+        return Err(SpoolError::Corrupt { id: None, text });
     }
+    let steps = usize::try_from(found).ok().and_then(|found| VERSIONS.get(found..));
+    let Some(steps) = steps else { return Err(SpoolError::Version { found, ours: VERSION }) };
+    if steps.is_empty() {
+        return Ok(());
+    }
+    // All or nothing: a crash in the middle leaves the version that was.
+    let steps = steps.concat();
+    let made = connection
+        .execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"));
+    made.map_err(|e| SpoolError::sql(&e))?;
+    if found > 0 {
+        log::info!("the spool has been brought from version {found} to {VERSION}");
+    }
+    Ok(())
 }

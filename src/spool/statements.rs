@@ -4,15 +4,21 @@ use rusqlite::{Connection, Statement, ToSql, params};
 
 use super::accepted::Message;
 use super::operation::{Operation, Settlement};
+use super::quarantine::{Aside, WHOLE};
 use super::records::DestinationRecord;
 use super::rows;
 use super::{SpoolError, Verdict};
-use crate::mail::{Failure, QueueId};
+use crate::mail::QueueId;
+use crate::time::clock;
 
 /// How many attempts of a message are kept.
 const HISTORY: i64 = 50;
 /// How many ids (microseconds) are reserved at a time: a write once a minute, not with every message.
 const RESERVE: i64 = 60_000_000;
+
+/// The recipients of a message that are not in quarantine, nor with it.
+const WELL: &str = "FROM recipients AS r WHERE message = ?1 AND NOT EXISTS
+                    (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n))";
 
 /// What a transaction changes outside the tables, once it has committed.
 #[derive(Default)]
@@ -21,6 +27,8 @@ pub(super) struct Effects {
     pub(super) messages: i64,
     /// Recipients more, or fewer.
     pub(super) recipients: i64,
+    /// What has been put into quarantine now.
+    pub(super) aside: Vec<Aside>,
     /// Body files nobody needs any more.
     pub(super) unlink: Vec<QueueId>,
     /// Ids up to this are reserved.
@@ -42,6 +50,10 @@ pub(super) struct Statements<'c> {
     deferred: Statement<'c>,
     postponed: Statement<'c>,
     is_left: Statement<'c>,
+    is_well: Statement<'c>,
+    is_aside: Statement<'c>,
+    well: Statement<'c>,
+    set_aside: Statement<'c>,
     message_gone: Statement<'c>,
     attempt: Statement<'c>,
     trim: Statement<'c>,
@@ -82,6 +94,12 @@ impl<'c> Statements<'c> {
             )?,
             postponed: statement("UPDATE recipients SET next = ?3 WHERE message = ?1 AND n = ?2")?,
             is_left: statement("SELECT EXISTS (SELECT 1 FROM recipients WHERE message = ?1)")?,
+            is_well: statement(&format!("SELECT EXISTS (SELECT 1 {WELL})"))?,
+            is_aside: statement("SELECT EXISTS (SELECT 1 FROM quarantine WHERE message = ?1 AND n = -1)")?,
+            well: statement(&format!("SELECT count(*) {WELL}"))?,
+            set_aside: statement(
+                "INSERT OR IGNORE INTO quarantine SELECT ?1, ?2, ?3, ?4 FROM messages WHERE id = ?1",
+            )?,
             message_gone: statement("DELETE FROM messages WHERE id = ?1")?,
             attempt: statement(
                 "INSERT INTO attempts SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
@@ -165,6 +183,7 @@ impl<'c> Statements<'c> {
                 }
                 None => self.resume.execute([destination.to_string()]).map(drop),
             },
+            Operation::SetAside(what) => what.iter().try_for_each(|aside| self.set_aside(aside, effects)),
             Operation::Remember(records) => records.iter().try_for_each(|record| self.remember(record)),
             // The writer does these itself.
             Operation::Close(_) | Operation::Open(_) => Ok(()),
@@ -205,10 +224,12 @@ impl<'c> Statements<'c> {
     fn settle(&mut self, settlement: &Settlement, effects: &mut Effects) -> rusqlite::Result<()> {
         let id = settlement.claim.key().0;
         let message = rows::row(id);
+        let is_aside = self.is_aside.query_row([message], |row| row.get::<_, bool>(0))?;
         for (n, _, verdict) in &settlement.verdicts {
             match verdict {
-                Verdict::Delivered | Verdict::Failed { .. } | Verdict::Removed => {
-                    effects.recipients -= self.recipient_gone.execute(params![message, n])? as i64;
+                Verdict::Delivered(_) | Verdict::Failed { .. } | Verdict::Removed => {
+                    let gone = self.recipient_gone.execute(params![message, n])? as i64;
+                    effects.recipients -= if is_aside { 0 } else { gone };
                 }
                 Verdict::Deferred { failure, next } => {
                     let values = rows::failure_values(failure);
@@ -227,6 +248,7 @@ impl<'c> Statements<'c> {
             if settlement.letters.notice.is_some() {
                 self.notified.execute([message])?;
             }
+            self.keep_aside(message, effects)?;
         } else {
             self.drop_message(id, settlement.file, effects)?;
         }
@@ -245,7 +267,7 @@ impl<'c> Statements<'c> {
                 word,
                 failure.map(|failure| failure.phase.word()),
                 failure.map(|failure| failure.status.to_string()),
-                failure.map(|failure| rows::cut(Failure::to_string(failure))),
+                verdict.words().map(rows::cut),
             ])?;
         }
         self.trim.execute([message, HISTORY]).map(drop)
@@ -256,9 +278,38 @@ impl<'c> Statements<'c> {
         self.drop_message(id, file, effects)
     }
 
-    /// The trigger `message_gone` removes what belongs to it.
+    /// Puts into quarantine what is not there yet; it is counted no more.
+    fn set_aside(&mut self, aside: &Aside, effects: &mut Effects) -> rusqlite::Result<()> {
+        let counted =
+            |statement: &mut Statement<'c>| statement.query_row([aside.message], |row| row.get::<_, i64>(0));
+        let before = counted(&mut self.well)?;
+        let values = params![aside.message, aside.n, clock::unix().0, rows::cut(aside.reason.clone())];
+        if self.set_aside.execute(values)? == 0 {
+            return Ok(());
+        }
+        effects.aside.push(aside.clone());
+        let whole = aside.n == WHOLE;
+        effects.messages -= i64::from(whole);
+        effects.recipients -= before - if whole { 0 } else { counted(&mut self.well)? };
+        if whole { Ok(()) } else { self.keep_aside(aside.message, effects) }
+    }
+
+    /// A message that has only recipients in quarantine is there as a whole.
+    fn keep_aside(&mut self, message: i64, effects: &mut Effects) -> rusqlite::Result<()> {
+        let is = |statement: &mut Statement<'c>| statement.query_row([message], |row| row.get::<_, bool>(0));
+        if is(&mut self.is_well)? || is(&mut self.is_aside)? {
+            return Ok(());
+        }
+        let reason = "none of the recipients that are left can be read".to_owned();
+        self.set_aside(&Aside { message, n: WHOLE, reason }, effects)
+    }
+
+    /// The triggers remove what belongs to it.
     fn drop_message(&mut self, id: QueueId, file: bool, effects: &mut Effects) -> rusqlite::Result<()> {
-        effects.messages -= self.message_gone.execute([rows::row(id)])? as i64;
+        let message = rows::row(id);
+        let is_aside = self.is_aside.query_row([message], |row| row.get::<_, bool>(0))?;
+        let gone = self.message_gone.execute([message])? as i64;
+        effects.messages -= if is_aside { 0 } else { gone };
         if file {
             effects.unlink.push(id);
         }

@@ -16,9 +16,11 @@ use super::draft::Draft;
 use super::files::Files;
 use super::lock::Lock;
 use super::operation::Operation;
+use super::quarantine::{self, Aside, WHOLE};
 use super::queue::Queue;
 use super::readers::Readers;
 use super::renewal::Renewal;
+use super::room::Room;
 use super::writer::{Counts, Writer};
 use super::{Accepted, Alarm, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
 use crate::mail::{Destination, MemoryBudget, QueueId, QueueIds};
@@ -36,6 +38,7 @@ pub struct Spool {
     pub(super) claims: Arc<Claims>,
     pub(super) readers: Arc<Readers>,
     pub(super) budget: Arc<MemoryBudget>,
+    pub(super) room: Room,
     ids: QueueIds,
     counts: Arc<Counts>,
     late: Receiver<Accepted>,
@@ -66,6 +69,7 @@ impl Spool {
     /// [`SpoolError::Corrupt`] when it is no spool, else the words of the file system.
     pub fn open(path: &Path, memory: u64) -> Result<Arc<Spool>, SpoolError> {
         let lock = Arc::new(Lock::take(path)?);
+        schema::guard(path)?;
         schema::make(path)?;
         let connection = schema::connect(path)?;
         schema::prepare(&connection)?;
@@ -122,6 +126,7 @@ impl Spool {
             claims,
             readers,
             budget: MemoryBudget::new(usize::try_from(memory).unwrap_or(usize::MAX)),
+            room: Room::new(path),
             ids: QueueIds::above(last),
             counts,
             late,
@@ -143,8 +148,8 @@ impl Spool {
     /// nothing is left to do, it has been settled or removed meanwhile.
     ///
     /// # Errors
-    /// [`SpoolError::Claimed`] when somebody has it; [`SpoolError::Corrupt`] when this message cannot be read, which it
-    /// could not the next time either; [`SpoolError::Temporary`] when so much waits to be written that nothing more
+    /// [`SpoolError::Claimed`] when somebody has it; [`SpoolError::Corrupt`] when this message cannot be read: it is
+    /// in quarantine then; [`SpoolError::Temporary`] when so much waits to be written that nothing more
     /// should be sent.
     pub fn claim(
         self: &Arc<Self>,
@@ -160,7 +165,12 @@ impl Spool {
             Some(fresh) if untouched && fresh.is_for(claim.key()) => {
                 Ok(Some(Lease::fresh(self, claim, &fresh)))
             }
-            _ => Lease::read(self, claim),
+            _ => Lease::read(self, claim).inspect_err(|error| {
+                if let SpoolError::Corrupt { text, .. } = error {
+                    let (message, reason) = (rows::row(id), text.clone());
+                    self.set_aside(vec![Aside { message, n: WHOLE, reason }]);
+                }
+            }),
         }
     }
 
@@ -251,6 +261,11 @@ fn is_file(connection: &Connection, id: QueueId) -> Result<bool, SpoolError> {
 fn count(connection: &Connection) -> rusqlite::Result<(u64, (i64, i64))> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let last = number("SELECT max(last, coalesce((SELECT max(id) FROM messages), 0)) FROM ids")?;
-    let totals = (number("SELECT count(*) FROM messages")?, number("SELECT count(*) FROM recipients")?);
+    let (messages, recipients) = quarantine::uncounted(connection)?;
+    if messages + recipients > 0 {
+        log::warn!("{messages} messages with {recipients} recipients are in quarantine: see `sendoff queue`");
+    }
+    let all = (number("SELECT count(*) FROM messages")?, number("SELECT count(*) FROM recipients")?);
+    let totals = (all.0 - messages, all.1 - recipients);
     Ok((u64::try_from(last).unwrap_or(0), totals))
 }

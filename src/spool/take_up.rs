@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::SpoolError;
 use super::operation::Operation;
+use super::quarantine::{self, Aside, WHOLE};
 use super::rows::{self, Readable};
 use super::store::Spool;
 use super::ticket::{Waited, ticket};
@@ -40,7 +41,7 @@ pub struct TakeUp {
     pub messages: u64,
     /// Entries.
     pub entries: u64,
-    /// Rows, of messages or recipients, that could not be read. They stay in the spool for a person to look at.
+    /// Rows, of messages or recipients, that could not be read, and are in quarantine from now on.
     pub unreadable: u64,
 }
 
@@ -52,7 +53,7 @@ struct Page {
     messages: Vec<(QueueId, Unix)>,
     /// In the order of the messages.
     recipients: Vec<Queued>,
-    unreadable: u64,
+    unreadable: Vec<Aside>,
 }
 
 /// A queued recipient.
@@ -71,7 +72,7 @@ impl Spool {
     /// destination of a recipient's host as the routes are now; rows that say otherwise are corrected first.
     ///
     /// # Errors
-    /// [`SpoolError`] when the spool as a whole cannot be read. Single rows that cannot are logged, counted and skipped.
+    /// [`SpoolError`] when the spool as a whole cannot be read. Single rows that cannot are put into quarantine.
     pub fn take_up(
         &self,
         route: &dyn Fn(&Host) -> Destination,
@@ -83,7 +84,8 @@ impl Spool {
             let mut page = self.readers.with(|connection| page(connection, after, route))?;
             let Some(end) = page.end else { return Ok(taken) };
             after = end;
-            taken.unreadable += page.unreadable;
+            taken.unreadable += page.unreadable.len() as u64;
+            self.set_aside(std::mem::take(&mut page.unreadable));
             self.correct(&mut page.recipients);
             let mut recipients = page.recipients.into_iter().peekable();
             for (id, accepted) in page.messages {
@@ -151,10 +153,15 @@ fn page(
         page.end = Some(row.get(0).map_err(sql)?);
         match message(row) {
             Ok(message) => page.messages.push(message),
-            Err(text) => page.skip("a message", &text),
+            Err(text) => page.skip(quarantine::unreadable(row, None, &text)),
         }
     }
     let Some(end) = page.end else { return Ok(page) };
+    let aside = quarantine::between(&snapshot, after, end).map_err(sql)?;
+    if !aside.is_empty() {
+        page.messages.retain(|(id, _)| !aside.contains(&(rows::row(*id), WHOLE)));
+        page.unreadable.retain(|row| !aside.contains(&(row.message, WHOLE)));
+    }
     let select = "SELECT message, n, address, destination, attempts, next, redirected FROM recipients \
                   WHERE message > ?1 AND message <= ?2 ORDER BY message, n";
     let mut statement = snapshot.prepare(select).map_err(sql)?;
@@ -167,18 +174,23 @@ fn page(
         if page.messages.get(at).is_none_or(|(other, _)| *other != id) {
             continue;
         }
+        if !aside.is_empty() && row.get(1).is_ok_and(|n| aside.contains(&(rows::row(id), n))) {
+            continue;
+        }
         match queued(row, id, route) {
             Ok(queued) => page.recipients.push(queued),
-            Err(text) => page.skip(&format!("{id}: a recipient"), &text),
+            Err(text) => page.skip(quarantine::unreadable(row, Some(1), &text)),
         }
     }
     Ok(page)
 }
 
 impl Page {
-    fn skip(&mut self, what: &str, text: &str) {
-        log::error!("{what} cannot be read and is skipped: {text}");
-        self.unreadable += 1;
+    fn skip(&mut self, row: Readable<Aside>) {
+        match row {
+            Ok(row) => self.unreadable.push(row),
+            Err(text) => log::error!("a row cannot be read, nor named: {text}"),
+        }
     }
 }
 

@@ -19,7 +19,8 @@ use rusqlite::Connection;
 use super::claims::Claims;
 use super::files::Files;
 use super::lock::Lock;
-use super::operation::{Letters, Operation};
+use super::operation::{Accept, Letters, Operation};
+use super::quarantine::{self, Aside, WHOLE};
 use super::queue::Queue;
 use super::statements::{Effects, Statements};
 use super::ticket::Answer;
@@ -127,6 +128,7 @@ impl Writer {
             for operation in taken.operations {
                 match operation {
                     Operation::Open(open) => connection = Some(open),
+                    operation if connection.is_some() => memory.rest.push(operation),
                     operation => memory.fail(operation, &error),
                 }
             }
@@ -144,6 +146,8 @@ impl Writer {
 struct Memory {
     /// What must not be forgotten, and could not be written.
     kept: Vec<Operation>,
+    /// What came together with the connection to go on with.
+    rest: Vec<Operation>,
     /// The log has what a failed commit has left there.
     doubt: bool,
     /// The body files that it names.
@@ -162,6 +166,8 @@ impl Running<'_, '_> {
     fn run(mut self) -> Option<Sender<()>> {
         let (mut wait, mut retry) = (RETRY.0, clock::now());
         let mut asked = None;
+        let rest = std::mem::take(&mut self.memory.rest);
+        self.group(rest);
         loop {
             let had_left = self.has_left();
             let end = if had_left { retry } else { clock::now() + IDLE };
@@ -322,6 +328,11 @@ impl Running<'_, '_> {
                 _ => {}
             }
         }
+        for Aside { message, n, reason } in &effects.aside {
+            let of = if *n == WHOLE { String::new() } else { format!("recipient {n} of ") };
+            let name = quarantine::name(*message);
+            log::error!("{of}{name} is put into quarantine, where delivery passes it by: {reason}");
+        }
         effects.unlink.into_iter().for_each(|id| self.writer.files.remove(id));
         // Full means that it knows already.
         let _ = self.writer.written.try_send(());
@@ -347,8 +358,10 @@ impl Memory {
     /// It is not on disk, and nothing of it is.
     fn fail(&mut self, operation: Operation, error: &SpoolError) {
         match operation {
-            Operation::Accept(accept) => {
-                let _ = accept.answer.give(Err(error.clone()));
+            Operation::Accept(Accept { message, answer }) => {
+                // Whoever is told finds nothing left of it, its body file neither.
+                drop(message);
+                let _ = answer.give(Err(error.clone()));
             }
             Operation::Settle(mut settlement) => {
                 if let Some(answer) = settlement.answer.take() {

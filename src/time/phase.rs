@@ -17,6 +17,10 @@ pub enum Phase {
     Banner,
     /// EHLO, and HELO after it.
     Ehlo,
+    /// STARTTLS and the handshake (RFC 3207), or, with implicit TLS, the handshake before the banner (RFC 8314).
+    Starttls,
+    /// AUTH, to a smart host (RFC 4954).
+    Auth,
     /// MAIL FROM.
     Mail,
     /// RCPT TO, each recipient.
@@ -37,11 +41,13 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, in the order of the conversation.
-    pub const ALL: [Phase; 12] = [
+    pub const ALL: [Phase; 14] = [
         Phase::Dns,
         Phase::Connect,
         Phase::Banner,
         Phase::Ehlo,
+        Phase::Starttls,
+        Phase::Auth,
         Phase::Mail,
         Phase::Rcpt,
         Phase::Data,
@@ -59,6 +65,8 @@ impl Phase {
             Phase::Connect => "connect",
             Phase::Banner => "banner",
             Phase::Ehlo => "ehlo",
+            Phase::Starttls => "starttls",
+            Phase::Auth => "auth",
             Phase::Mail => "mail",
             Phase::Rcpt => "rcpt",
             Phase::Data => "data",
@@ -77,6 +85,8 @@ impl Phase {
             Phase::Connect => "connecting",
             Phase::Banner => "waiting for the banner",
             Phase::Ehlo => "waiting for the reply to EHLO",
+            Phase::Starttls => "agreeing on TLS",
+            Phase::Auth => "waiting for the reply to AUTH",
             Phase::Mail => "waiting for the reply to MAIL FROM",
             Phase::Rcpt => "waiting for the reply to RCPT TO",
             Phase::Data => "waiting for the reply to DATA",

@@ -7,9 +7,9 @@
 //!
 //! `BENCH=holes-200,idle-pool` (or arguments) chooses workloads, `BENCH_RELAYS=sendoff,postfix` relays, `BENCH_PEERS=1` lets
 //! peers take part in what is only for ours, `BENCH_EXTRA_RELAY='name=command'` adds a relay, `BENCH_SESSIONS=1000000` makes
-//! `sessions` that long, `BENCH_WORST=1` says when the slowest messages of a batch were due, `BENCH_SENDOFF` names another build of
-//! Sendoff. `BENCH_ROUNDS=3` gives each relay three turns in what is compared, and `BENCH_SECONDS=8` says how long each sends;
-//! `BENCH_DRAIN=2000` how much mail is queued for `drain`.
+//! `sessions` that long, `BENCH_QUEUED=100000` makes the queue of `million` that long, `BENCH_WORST=1` says when the slowest
+//! messages of a batch were due, `BENCH_SENDOFF` names another build of Sendoff. `BENCH_ROUNDS=3` gives each relay three turns in
+//! what is compared, and `BENCH_SECONDS=8` says how long each sends; `BENCH_DRAIN=2000` how much mail is queued for `drain`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -36,12 +36,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use street::Street;
-use work::{Bench, crowd, drain, growth, holes, number, pool, sessions, throughput};
+use work::{Bench, crowd, drain, growth, holes, number, pool, scale, sessions, throughput};
 
 /// A workload by its name.
 type Workload = (&'static str, fn(&Bench));
 
-const WORKLOADS: [Workload; 13] = [
+const WORKLOADS: [Workload; 16] = [
     ("steady", throughput::steady),
     ("one-domain", throughput::one_domain),
     ("large", throughput::large),
@@ -55,6 +55,9 @@ const WORKLOADS: [Workload; 13] = [
     ("one-hole-10000", crowd::one_hole),
     ("sessions", sessions::run),
     ("idle-pool", pool::run),
+    ("million", scale::million),
+    ("drain-100000", scale::drain),
+    ("large-50mb", scale::large),
 ];
 
 fn main() -> ExitCode {

@@ -3,8 +3,9 @@
 //! It is deliberately dumb: it sends the bytes it is given and reads replies, each within a limit. `send` is the one
 //! polite transaction most tests want.
 
+use socket2::{Domain, Socket, Type};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A reply as it came: the code, and the text of each line without code, separator and CRLF.
@@ -72,6 +73,16 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(limit))?;
         Ok(Client { reader: BufReader::new(stream), limit })
+    }
+
+    /// Connects from this address of ours, and says nothing.
+    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> io::Result<Client> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None)?;
+        let limit = Duration::from_secs(20);
+        socket.bind(&SocketAddr::new(from, 0).into())?;
+        socket.connect_timeout(&addr.into(), limit)?;
+        socket.set_write_timeout(Some(limit))?;
+        Ok(Client { reader: BufReader::new(socket.into()), limit })
     }
 
     /// Connects, reads the banner and says EHLO.

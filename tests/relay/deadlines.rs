@@ -20,7 +20,10 @@ const LIMIT: &str = "600ms";
 
 /// A house whose every limit is far away, but the one of `key`.
 fn house(key: &str) -> House {
-    let keys = ["connect", "banner", "ehlo", "mail", "rcpt", "data", "block", "dot", "quit", "session"];
+    let keys = [
+        "connect", "banner", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "block", "dot", "quit",
+        "session",
+    ];
     let house = keys.iter().fold(House::new(), |house, key| house.set(&format!("timeouts.{key}"), "10m"));
     house
         .set(&format!("timeouts.{key}"), LIMIT)

@@ -11,28 +11,38 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is the verdict")]
 #![allow(dead_code, reason = "the harness is a language: not every word is used by a test every day")]
 
+mod authentication;
 mod bounces;
 mod client;
 mod deadlines;
 mod delivery;
 mod failover;
+mod guarded;
+mod handshakes;
 mod hostile;
 mod house;
 mod inspecting;
 mod lifecycle;
 mod look;
 mod misbehaviour;
+mod open_relay;
 mod operating;
 mod operator;
 mod peer;
 mod peers;
 mod process;
+mod quarantine;
 mod regression;
 mod retries;
+mod scale;
+mod secure;
 mod settings;
+mod space;
 #[path = "../torture/strace.rs"]
 mod strace;
 mod street;
 mod submission;
+mod tls;
+mod tls_peers;
 mod tools;
 mod wait;

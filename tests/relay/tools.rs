@@ -14,7 +14,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The Debian package of a program that has another name.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
+    ("aiosmtplib", "python3-aiosmtplib"),
     ("aiosmtpd", "python3-aiosmtpd"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
@@ -33,7 +34,19 @@ pub fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-fn skipped(name: &str) {
+/// Python, when it has this module.
+pub fn python_with(module: &str) -> Option<PathBuf> {
+    let python = tool("python3")?;
+    let there = run(Command::new(&python).args(["-c", &format!("import {module}")]));
+    if !there.status.success() {
+        skipped(module);
+        return None;
+    }
+    Some(python)
+}
+
+/// Says loudly that a test passes without its program.
+pub fn skipped(name: &str) {
     let other = PACKAGES.iter().find(|(program, _)| *program == name);
     let package = other.map_or(name, |(_, package)| *package);
     // Not `eprintln!`, which the test runner keeps to itself when the test passes.
@@ -43,9 +56,16 @@ fn skipped(name: &str) {
 /// Runs a program to its end, bounded, and gives what it printed.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
+    run_fed(command, "")
+}
+
+/// As `run`, with this on its standard input.
+#[track_caller]
+pub fn run_fed(command: &mut Command, input: &str) -> Output {
     let dir = tempfile::tempdir().unwrap();
     let (out, err) = (dir.path().join("out"), dir.path().join("err"));
-    command.stdin(Stdio::null());
+    std::fs::write(dir.path().join("in"), input).unwrap();
+    command.stdin(File::open(dir.path().join("in")).unwrap());
     command.stdout(File::create(&out).unwrap());
     command.stderr(File::create(&err).unwrap());
     let status = Process::start(command).wait_end(&format!("{command:?}"));
@@ -78,13 +98,7 @@ impl FarSide {
     /// aiosmtpd, which prints each message: see `output`.
     #[track_caller]
     pub fn aiosmtpd(addr: SocketAddr) -> Option<FarSide> {
-        let python = tool("python3")?;
-        let there = run(Command::new(&python).args(["-c", "import aiosmtpd"]));
-        if !there.status.success() {
-            skipped("aiosmtpd");
-            return None;
-        }
-        let mut command = Command::new(python);
+        let mut command = Command::new(python_with("aiosmtpd")?);
         command.args(["-u", "-m", "aiosmtpd", "-n", "-l", &addr.to_string()]);
         command.args(["-c", "aiosmtpd.handlers.Debugging", "stdout"]);
         Some(FarSide::start(addr, &mut command))

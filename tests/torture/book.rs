@@ -27,8 +27,12 @@ pub enum Told {
 /// A copy of a message at its host.
 #[derive(Debug, Clone, Copy)]
 struct Arrival {
+    /// When its session began. A kill since then may have left its dot in a socket, to be read by the host later.
+    opened: Instant,
     at: Instant,
     answered: bool,
+    /// The host meant not to answer.
+    cut: bool,
 }
 
 #[derive(Debug)]
@@ -78,11 +82,11 @@ impl Book {
     }
 
     /// A host has read the final dot of a message, or of the bounce of one.
-    pub fn arrived(&self, token: u64, bounce: bool) -> Option<Copy> {
+    pub fn arrived(&self, token: u64, bounce: bool, opened: Instant, cut: bool) -> Option<Copy> {
         let mut letters = self.letters.lock();
         let letter = letters.get_mut(&token)?;
         let copies = if bounce { &mut letter.returned } else { &mut letter.arrivals };
-        copies.push(Arrival { at: Instant::now(), answered: false });
+        copies.push(Arrival { opened, at: Instant::now(), answered: false, cut });
         if copies.len() == 1 {
             self.finished.fetch_add(1, Ordering::Relaxed);
         }
@@ -202,10 +206,11 @@ pub struct Count {
 
 impl Count {
     fn duplicate(&mut self, token: u64, first: Arrival, second: Arrival, troubles: &[(Instant, Instant)]) {
-        let between = |(from, to): &&(Instant, Instant)| *from <= second.at && *to >= first.at;
+        let between = |(from, to): &&(Instant, Instant)| *from <= second.at && *to >= first.opened;
         let causes = troubles.iter().filter(between);
         let gap = causes.map(|(from, _)| from.saturating_duration_since(first.at)).min();
         match gap {
+            _ if first.cut => self.duplicates_of_hosts += 1,
             Some(gap) if gap <= IN_FLIGHT => {
                 self.duplicates_of_kills += 1;
                 self.gaps.push(gap);

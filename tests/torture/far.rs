@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How a host is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,7 @@ impl Host {
     }
 
     fn serve(&self, guest: &Guest) -> io::Result<End> {
+        let opened = Instant::now();
         let mut reader = BufReader::new(guest.stream());
         let say = |reply: &str| {
             let mut stream = guest.stream();
@@ -137,7 +138,7 @@ impl Host {
                         continue;
                     };
                     say("354 go on")?;
-                    if self.data(&mut reader, token, null, &say)? {
+                    if self.data(&mut reader, (token, null, opened), &say)? {
                         return Ok(End::Ours);
                     }
                 }
@@ -155,8 +156,7 @@ impl Host {
     fn data(
         &self,
         reader: &mut impl BufRead,
-        token: u64,
-        null: bool,
+        (token, null, opened): (u64, bool, Instant),
         say: &impl Fn(&str) -> io::Result<()>,
     ) -> io::Result<bool> {
         let damage = read(reader, token, null)?;
@@ -172,8 +172,9 @@ impl Host {
         if let Some(damage) = damage {
             self.book.damaged(format!("t{token}: {damage}"));
         }
-        let copy = self.book.arrived(token, null);
-        if self.manner == Manner::Cuts && self.is_first(token) {
+        let cut = self.manner == Manner::Cuts && self.is_first(token);
+        let copy = self.book.arrived(token, null, opened, cut);
+        if cut {
             return Ok(true);
         }
         if self.manner == Manner::Slow {

@@ -58,6 +58,9 @@ pub fn run(bounds: Bounds, seed: u64) -> Report {
         kill(&mut relay, &book);
         kills[moment] += 1;
         relay.start();
+        if kills.iter().sum::<usize>() % 100 == 0 {
+            eprintln!("torture: about {} kills, {} accepted", kills.iter().sum::<usize>(), book.accepted());
+        }
     }
     let took = start.elapsed();
     drop(load);

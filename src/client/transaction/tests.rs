@@ -7,12 +7,13 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::*;
-use crate::client::{Hop, Manner};
-use crate::config::Config;
+use crate::client::{Hop, Manner, Security};
+use crate::config::{Config, TlsMode};
 use crate::mail::Destination;
 use crate::net::{Caps, Ledger, Sessions, Standing};
 use crate::smtp::Domain;
 use crate::time::{Deadline, clock};
+use crate::tls::Outbound;
 
 /// A host: `>` lines are said, others must be heard, as a prefix.
 fn host(script: &'static str) -> (SocketAddr, JoinHandle<()>) {
@@ -50,7 +51,9 @@ fn deliver(
     let session = Arc::new(Sessions::new().enter(&slot, clock::now(), &deadline));
     let mut timeouts = Config::default().timeouts;
     timeouts.dot = Duration::from_millis(300);
-    let manner = Arc::new(Manner { hostname: Domain::parse("relay.test").unwrap(), timeouts });
+    let outbound = Arc::new(Outbound::new(&Config::default().tls).unwrap());
+    let security = Security { mode: TlsMode::Off, implicit: false, outbound, credential: None };
+    let manner = Arc::new(Manner { hostname: Domain::parse("relay.test").unwrap(), timeouts, security });
     let hop = Hop { name: "mx.example.org".into(), address };
     let mut client = Client::open(slot, &session, &hop, &manner, deadline).unwrap();
     let to: Vec<_> = to.iter().map(|to| Mailbox::parse(to).unwrap()).collect();

@@ -11,7 +11,7 @@ fn a_small_message_comes_back_from_memory_and_from_disk() {
     let id = accepted.id();
     let entries = accepted.entries();
     assert_eq!(entries.iter().map(|(to, _)| to.to_string()).collect::<Vec<_>>(), ["x.example", "y.example"]);
-    assert_eq!(spool.budget.used(), 7);
+    assert_eq!(spool.budget.used(), 7 + (3 << 10));
     for (destination, fresh) in entries {
         assert!(fresh.is_some());
         for fresh in [fresh, None] {
@@ -43,7 +43,7 @@ fn a_large_message_is_a_file_and_goes_with_its_message() {
     assert_eq!((body_files(dir.path()), number(dir.path(), "SELECT count(*) FROM bodies")), (1, 0));
     let lease = lease(&spool, id, "x.example");
     assert_eq!(read(&lease), octets);
-    lease.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    lease.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     assert_eq!(spool.totals().unwrap(), Totals::default());
     wait_until("the body file is removed", || body_files(dir.path()) == 0);
 }
@@ -119,7 +119,7 @@ fn what_was_kept_in_memory_is_not_believed_once_the_disk_knows_better() {
     let id = accepted.id();
     let (destination, fresh) = accepted.entries().remove(0);
     let first = lease(&spool, id, "x.example");
-    first.settle(vec![(0, Verdict::Delivered), (1, deferred(5))], None, None, LIMIT).unwrap();
+    first.settle(vec![(0, Verdict::Delivered(None)), (1, deferred(5))], None, None, LIMIT).unwrap();
     let second = spool.claim(id, &destination, fresh).unwrap().unwrap();
     let seen: Vec<_> =
         second.recipients().iter().map(|recipient| (recipient.n, recipient.attempts)).collect();
@@ -150,7 +150,7 @@ fn a_message_whose_client_gave_up_in_the_middle_is_removed_again() {
         spool.next_id(),
         envelope(&["a@x.example"]),
         vec![to("x.example")],
-        accepted::Content::octets(&spool.budget, b"x".to_vec()),
+        accepted::Content::octets(&spool.budget, b"x".to_vec(), 1),
     );
     let ticket = std::sync::Arc::new(parking_lot::Mutex::new(Some(ticket)));
     let hold = hold(&spool);
@@ -168,4 +168,19 @@ impl Spool {
     pub(super) fn commits(&self) -> u64 {
         self.counts().commits.load(Ordering::Relaxed)
     }
+}
+
+/// A page was bounded in messages only, and each may have a thousand recipients.
+#[test]
+fn a_page_is_bounded_in_recipients_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let many: Vec<_> = (0..1000).map(|n| format!("r{n}@x.example")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let ids: Vec<_> = (0..7).map(|_| accept(&spool, &many, b"x")).collect();
+    let page = |after| {
+        spool.list(after, 1000, &Filter::default()).unwrap().messages.iter().map(|m| m.id).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None), ids[..5]);
+    assert_eq!(page(Some(ids[4])), ids[5..]);
 }

@@ -48,7 +48,7 @@ fn durable_accepts_and_settlements_a_second() {
             let id = accepted.id();
             let (destination, fresh) = accepted.entries().remove(0);
             let lease = spool.claim(id, &destination, fresh).unwrap().unwrap();
-            lease.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+            lease.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
         });
         println!("  {rate:.0} settlements/s, p50 {p50:?}, p99 {p99:?}, most {most:?}");
         let wal = std::fs::metadata(dir.path().join(format!("{threads}/spool.db-wal"))).unwrap().len();

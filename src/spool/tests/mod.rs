@@ -12,9 +12,11 @@ use crate::time::{Deadline, Phase, Unix, clock};
 mod accept;
 mod measure;
 mod orders;
+mod quarantine;
 mod settle;
 mod start;
 mod trouble;
+mod versions;
 
 /// Longer than any wait of a test that passes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -64,7 +66,7 @@ fn failure() -> Failure {
         phase: Phase::Rcpt,
         status: EnhancedStatus::new(4, 2, 2),
         diagnostic: Diagnostic::Smtp(Reply::new(452, "4.2.2 mailbox full")),
-        remote: Some(Remote { name: "mx.example".into(), address: Some([192, 0, 2, 1].into()) }),
+        remote: Some(Remote::new("mx.example", Some([192, 0, 2, 1].into()))),
         duplicate: false,
     }
 }

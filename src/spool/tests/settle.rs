@@ -9,11 +9,11 @@ fn a_settlement_changes_whom_it_names_and_nobody_else() {
     let id =
         accept(&spool, &["a@x.example", "b@x.example", "c@x.example", "d@x.example", "e@y.example"], b"x");
     let verdicts = vec![
-        (0, Verdict::Delivered),
+        (0, Verdict::Delivered(None)),
         (1, deferred(1_800_000_000)),
         (2, Verdict::Postponed { next: Unix(1_800_000_001) }),
         // Not of this lease.
-        (4, Verdict::Delivered),
+        (4, Verdict::Delivered(None)),
     ];
     lease(&spool, id, "x.example").settle(verdicts, None, None, LIMIT).unwrap();
     let listed = spool.list(None, 10, &Filter::default()).unwrap().messages.remove(0);
@@ -40,7 +40,7 @@ fn the_last_recipient_takes_the_message_along() {
     let spool = open(dir.path());
     let id = accept(&spool, &["a@x.example", "b@y.example"], b"x");
     lease(&spool, id, "x.example").settle(vec![(0, deferred(5))], None, None, LIMIT).unwrap();
-    lease(&spool, id, "x.example").settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    lease(&spool, id, "x.example").settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     let failed = Verdict::Failed { failure: failure() };
     lease(&spool, id, "y.example").settle(vec![(1, failed)], None, None, LIMIT).unwrap();
     for table in ["messages", "recipients", "bodies", "attempts"] {
@@ -122,7 +122,7 @@ fn a_settlement_nobody_waits_for_holds_its_claim_until_it_is_on_disk() {
     let spool = open(dir.path());
     let id = accept(&spool, &["a@x.example"], b"x");
     let held = hold(&spool);
-    lease(&spool, id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], LIMIT).unwrap();
+    lease(&spool, id, "x.example").settle_soon(vec![(0, Verdict::Delivered(None))], LIMIT).unwrap();
     assert_eq!(spool.claim(id, &to("x.example"), None).err(), Some(SpoolError::Claimed(id)));
     drop(held);
     wait_until("it is on disk", || spool.totals().unwrap() == Totals::default());
@@ -158,7 +158,7 @@ fn while_the_writer_is_behind_a_settlement_waits_for_it() {
     let mut late = 0;
     for id in &all {
         let settled =
-            lease(&spool, *id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], Duration::ZERO);
+            lease(&spool, *id, "x.example").settle_soon(vec![(0, Verdict::Delivered(None))], Duration::ZERO);
         late += usize::from(matches!(settled, Err(SpoolError::Kept(_))));
     }
     assert_eq!(late, 300 - 256);

@@ -24,7 +24,7 @@ fn a_full_disk_refuses_mail_and_keeps_what_it_has() {
     assert_eq!(try_accept(&spool, &["b@x.example"], &[b'x'; 60_000]).err(), Some(SpoolError::Full));
     assert_eq!(spool.totals().unwrap(), Totals { messages: 1, recipients: 1 });
     assert_eq!(read(&lease(&spool, first, "x.example")), b"one");
-    lease(&spool, first, "x.example").settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).unwrap();
+    lease(&spool, first, "x.example").settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).unwrap();
     make_room(&spool);
     accept(&spool, &["b@x.example"], &[b'x'; 60_000]);
 }
@@ -90,7 +90,7 @@ fn a_kept_settlement_is_written_at_the_end() {
     operator.execute_batch("BEGIN IMMEDIATE").unwrap();
     let refused = try_accept(&spool, &["b@x.example"], b"x").err();
     assert!(matches!(refused, Some(SpoolError::Temporary(_))), "{refused:?}");
-    let error = first.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).err();
+    let error = first.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).err();
     assert!(matches!(error, Some(SpoolError::Kept(_))), "{error:?}");
     operator.execute_batch("ROLLBACK").unwrap();
     spool.close(LIMIT);
@@ -111,7 +111,7 @@ fn while_the_database_is_opened_anew_mail_is_refused_and_settlements_are_kept() 
     let refused = try_accept(&spool, &["b@x.example"], &[b'x'; 100_000]).err();
     assert!(matches!(refused, Some(SpoolError::Temporary(_))), "{refused:?}");
     assert_eq!(body_files(dir.path()), 0);
-    let error = held.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).err();
+    let error = held.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).err();
     assert!(matches!(error, Some(SpoolError::Kept(_))), "{error:?}");
     let connection = schema::connect(dir.path()).unwrap();
     spool.queue.force(operation::Operation::Open(connection)).unwrap();
@@ -148,7 +148,7 @@ fn nobody_waits_for_a_dead_writer() {
     let held = lease(&spool, id, "x.example");
     spool.queue.force(operation::Operation::Test(Box::new(|_| panic!("a test's")))).unwrap();
     assert_eq!(try_accept(&spool, &["b@x.example"], b"x").err(), Some(SpoolError::Closed));
-    let error = held.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).err();
+    let error = held.settle(vec![(0, Verdict::Delivered(None))], None, None, LIMIT).err();
     assert_eq!(error, Some(SpoolError::Closed));
     // Delivered, and not written down: this process does not send it again.
     assert_eq!(spool.claim(id, &to("x.example"), None).err(), Some(SpoolError::Claimed(id)));

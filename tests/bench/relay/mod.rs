@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use flush::flush;
 pub use packages::fetch;
-pub use sendoff::{queued, slots};
+pub use sendoff::{page, queued, slots};
 
 /// Where every relay listens.
 pub const DOOR: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 2525);
@@ -121,9 +121,26 @@ impl Relay {
     /// # Errors
     /// The reason in words, with the end of its log.
     pub fn start(&self, scratch: &Path, settings: &str) -> Result<Running, String> {
+        let home = self.clear(scratch)?;
+        self.open(home, settings)
+    }
+
+    /// Its directory, empty.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn clear(&self, scratch: &Path) -> Result<PathBuf, String> {
         let home = scratch.join(self.name().to_lowercase());
         let _ = fs::remove_dir_all(&home);
         fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        Ok(home)
+    }
+
+    /// Starts it in its directory, with what is in its queue there; returns when it greets.
+    ///
+    /// # Errors
+    /// The reason in words, with the end of its log.
+    pub fn open(&self, home: PathBuf, settings: &str) -> Result<Running, String> {
         let before = cgroup::seconds().unwrap_or(0.0);
         let started = match self {
             Relay::Ceiling => Ok(None),

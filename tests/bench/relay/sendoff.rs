@@ -39,8 +39,23 @@ pub fn queued(relay: &Running) -> Option<u64> {
     ask(relay, "queue")?["messages"].as_u64()
 }
 
+/// How many messages a page of its queue has that begins behind `after`, and where the next one begins.
+pub fn page(relay: &Running, after: Option<&str>, limit: usize) -> Option<(usize, Option<String>)> {
+    let limit = limit.to_string();
+    let mut arguments = vec!["--limit", &limit];
+    arguments.extend(after.iter().flat_map(|after| ["--after", after]));
+    let page = ask_with(relay, "queue", &arguments)?;
+    Some((page["queue"].as_array()?.len(), page["next"].as_str().map(str::to_owned)))
+}
+
 fn ask(relay: &Running, command: &str) -> Option<serde_json::Value> {
+    ask_with(relay, command, &[])
+}
+
+fn ask_with(relay: &Running, command: &str, arguments: &[&str]) -> Option<serde_json::Value> {
     let spool = relay.home.join("spool");
-    let output = Command::new(binary()).args([command, "--json", "--spool"]).arg(spool).output().ok()?;
+    let mut asked = Command::new(binary());
+    asked.args([command, "--json", "--spool"]).arg(spool).args(arguments);
+    let output = asked.output().ok()?;
     serde_json::from_slice(&output.stdout).ok()
 }

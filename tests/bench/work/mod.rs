@@ -3,9 +3,11 @@
 pub mod crowd;
 pub mod drain;
 mod figures;
+mod fill;
 pub mod growth;
 pub mod holes;
 pub mod pool;
+pub mod scale;
 pub mod sessions;
 pub mod throughput;
 

@@ -1,0 +1,167 @@
+//! Room: whether more mail may come in. Below a mark of the disk, or with too much queued, new mail is refused while there is
+//! still room for what delivery itself has to write: settlements, and letters of our own. The log says once that a mark has
+//! been reached, and once that it is over.
+
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use super::SpoolError;
+use super::store::Spool;
+use crate::config::Config;
+
+/// The marks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Octets that stay free on the spool's file system.
+    pub min_free: u64,
+    /// Files that can still be made there.
+    pub min_free_files: u64,
+    /// The most recipients that are queued.
+    pub max_queued: u64,
+}
+
+impl Marks {
+    /// The marks of these settings.
+    pub fn of(config: &Config) -> Marks {
+        let spool = &config.spool;
+        Marks {
+            min_free: spool.min_free,
+            min_free_files: spool.min_free_files,
+            max_queued: spool.max_queued as u64,
+        }
+    }
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Found {
+    free: u64,
+    /// `None` where the file system has no fixed number of them.
+    files: Option<u64>,
+    queued: u64,
+}
+
+impl Marks {
+    /// The mark that has been reached, in words. Once one was, it is over only when there is a tenth more room than that, or
+    /// every message that leaves would let one in, and the log say so each time.
+    fn reached(&self, found: &Found, was_reached: bool) -> Option<String> {
+        let more = |mark: u64| if was_reached { mark.saturating_add(mark / 10) } else { mark };
+        let most = if was_reached { self.max_queued - self.max_queued / 10 } else { self.max_queued };
+        if found.free < more(self.min_free) {
+            return Some(format!("the disk has {} MiB free (spool.min_free)", found.free >> 20));
+        }
+        if let Some(files) = found.files.filter(|files| *files < more(self.min_free_files)) {
+            return Some(format!("the disk has room for {files} files (spool.min_free_files)"));
+        }
+        (found.queued >= most).then(|| format!("{} recipients are queued (spool.max_queued)", found.queued))
+    }
+
+    /// Why a message of so many octets and recipients is too large for the room there is.
+    fn exceeded(&self, found: &Found, octets: u64, recipients: u64) -> Option<String> {
+        if found.free < self.min_free.saturating_add(octets) {
+            return Some(format!("{octets} octets more would leave less than spool.min_free"));
+        }
+        let queued = found.queued.saturating_add(recipients);
+        (queued > self.max_queued)
+            .then(|| format!("{recipients} recipients more than spool.max_queued allows"))
+    }
+}
+
+/// The place that is looked at, and what was last said about it.
+pub(super) struct Room {
+    path: PathBuf,
+    /// The mark that has been reached.
+    low: Mutex<Option<String>>,
+}
+
+impl Room {
+    pub(super) fn new(path: &Path) -> Room {
+        Room { path: path.to_owned(), low: Mutex::new(None) }
+    }
+
+    fn look(&self, queued: u64) -> Found {
+        match rustix::fs::statvfs(&self.path) {
+            Ok(disk) => Found {
+                free: disk.f_bavail.saturating_mul(disk.f_frsize),
+                files: (disk.f_files > 0).then_some(disk.f_favail),
+                queued,
+            },
+            Err(error) => {
+                // No reason to refuse mail: writing it will show.
+                log::debug!("looking for the room at {}: {error}", self.path.display());
+                Found { free: u64::MAX, files: None, queued }
+            }
+        }
+    }
+
+    fn judge(&self, marks: &Marks, found: &Found) -> Option<String> {
+        let mut low = self.low.lock();
+        let reached = marks.reached(found, low.is_some());
+        match (&reached, &*low) {
+            (Some(words), None) => {
+                log::warn!("{words}: new mail is answered 452 until there is room again; delivery goes on");
+            }
+            (None, Some(_)) => log::warn!("there is room again, and mail is taken"),
+            _ => {}
+        }
+        low.clone_from(&reached);
+        reached
+    }
+}
+
+impl Spool {
+    /// Whether there is room for a message of so many octets, as far as is known, and recipients. Letters of our own need not
+    /// ask. Asked with nothing now and then, it notices that a mark is over.
+    ///
+    /// # Errors
+    /// [`SpoolError::Low`].
+    pub fn room(&self, marks: &Marks, octets: u64, recipients: u64) -> Result<(), SpoolError> {
+        let found = self.room.look(self.totals()?.recipients);
+        let low = self.room.judge(marks, &found);
+        low.or_else(|| marks.exceeded(&found, octets, recipients))
+            .map_or(Ok(()), |words| Err(SpoolError::Low(words)))
+    }
+
+    /// The mark because of which mail is refused at present.
+    pub fn low(&self) -> Option<String> {
+        self.room.low.lock().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKS: Marks = Marks { min_free: 100 << 20, min_free_files: 1000, max_queued: 500 };
+    const PLENTY: Found = Found { free: 1 << 40, files: Some(1 << 20), queued: 0 };
+
+    #[test]
+    fn each_mark_is_reached_and_over_only_with_a_tenth_more_room() {
+        let cases = [
+            (PLENTY, false, false),
+            (Found { files: None, ..PLENTY }, false, false),
+            (Found { free: (100 << 20) - 1, ..PLENTY }, true, true),
+            (Found { free: 105 << 20, ..PLENTY }, false, true),
+            (Found { free: 110 << 20, ..PLENTY }, false, false),
+            (Found { files: Some(999), ..PLENTY }, true, true),
+            (Found { files: Some(1050), ..PLENTY }, false, true),
+            (Found { queued: 500, ..PLENTY }, true, true),
+            (Found { queued: 499, ..PLENTY }, false, true),
+            (Found { queued: 449, ..PLENTY }, false, false),
+        ];
+        for (found, before, after) in cases {
+            let reached = [false, true].map(|was| MARKS.reached(&found, was).is_some());
+            assert_eq!(reached, [before, after], "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_large_for_the_room_is_refused_by_itself() {
+        let found = Found { free: 101 << 20, files: None, queued: 490 };
+        assert_eq!(MARKS.reached(&found, false), None);
+        assert_eq!(MARKS.exceeded(&found, 1 << 20, 10), None);
+        assert!(MARKS.exceeded(&found, (1 << 20) + 1, 1).is_some());
+        assert!(MARKS.exceeded(&found, 0, 11).is_some());
+    }
+}
