@@ -27,7 +27,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
     };
     print(&format!(
         "Sendoff {version}\n\
-         \x20 listens  {listens} (SMTP)\n\
+         \x20 listens  {listens} (SMTP)\n{web}\
          \x20 spool    {home}: {messages} messages for {recipients} recipients found\n\
          \x20 asks     {asks} (DNS)\n\
          \x20 try      echo hello | {sendoff} send{relay} --from you@example.org --to someone@example.net\n\
@@ -36,6 +36,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
          ready smtp={smtp} spool={spool}\n",
         version = env!("CARGO_PKG_VERSION"),
         listens = list(&began.listening, ", "),
+        web = began.web.iter().map(|address| format!("  metrics  http://{address}/\n")).collect::<String>(),
         asks = list(&began.nameservers, ", "),
         smtp = list(&began.listening, ","),
         home = home.display(),

@@ -43,6 +43,7 @@ impl Config {
         self.check_waits(&mut found);
         self.check_order_of_waits(&mut found);
         self.check_loops(&mut found);
+        self.check_metrics(&mut found);
         found.0
     }
 
@@ -208,6 +209,18 @@ impl Config {
         }
     }
 
+    fn check_metrics(&self, found: &mut Findings) {
+        for address in &self.metrics.listen {
+            found.refuse_if(!address.ip().is_loopback(), &["metrics.listen"], || {
+                format!("metrics.listen has {address}, which is not on loopback: the page has no login")
+            });
+            let taken = address.port() != 0 && self.listen.smtp.contains(address);
+            found.refuse_if(taken, &["metrics.listen", "listen.smtp"], || {
+                format!("metrics.listen and listen.smtp both name {address}")
+            });
+        }
+    }
+
     /// Whether what is sent to `address` and `port` comes in at `listen`.
     fn is_reached(&self, listen: &SocketAddr, address: IpAddr, port: u16) -> bool {
         let ip = address.to_canonical();
@@ -223,6 +236,7 @@ impl Config {
             ("listen.smtp", self.listen.smtp != new.listen.smtp),
             ("listen.clients", self.listen.clients != new.listen.clients),
             ("delivery.workers", self.delivery.workers != new.delivery.workers),
+            ("metrics.listen", self.metrics.listen != new.metrics.listen),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
@@ -241,7 +255,7 @@ mod tests {
     fn each_contradiction_is_found_under_its_key() {
         let ms = Duration::from_millis;
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 16] = [
+        let cases: [(&str, Change); 18] = [
             ("delivery.connections_per_destination", |c| c.delivery.connections_per_destination = 1000),
             ("delivery.connections_per_address", |c| c.delivery.connections_per_address = 2000),
             ("delivery.workers", |c| c.delivery.workers = 0),
@@ -256,6 +270,8 @@ mod tests {
             ("listen.smtp", |c| c.listen.smtp.push(c.listen.smtp[0])),
             ("delivery.port", |c| c.delivery.port = 0),
             ("timeouts.min_data_rate", |c| c.timeouts.min_data_rate = 0),
+            ("metrics.listen", |c| c.metrics.listen.push("192.0.2.1:80".parse().unwrap())),
+            ("metrics.listen", |c| c.metrics.listen.push(c.listen.smtp[0])),
             ("retry.jitter", |c| (c.retry.message.jitter, c.retry.site.jitter) = (101, 101)),
             ("bounce.delay_notice", |c| c.bounce.delay_notice = Some(Duration::ZERO)),
         ];

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
 use super::nearest::nearest;
-use super::settings::{Bounce, Config, Delivery, Dns, Listen, Spool, Timeouts};
+use super::settings::{Bounce, Config, Delivery, Dns, Listen, Metrics, Spool, Timeouts};
 use super::value::{self, Value, Wrong};
 use crate::mail::Destination;
 
@@ -43,7 +43,8 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, routes } = config;
+        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, metrics, routes } =
+            config;
         self.key("", "hostname", hostname, value::domain);
         keys!(self, spool: Spool { path = value::path, memory = size, });
         keys!(self, listen: Listen {
@@ -101,6 +102,7 @@ impl<'a> Reading<'a> {
             cache = number,
         });
         keys!(self, bounce: Bounce { delay_notice = duration_or_never, });
+        keys!(self, metrics: Metrics { listen = list(value::listen_address), });
         self.routes(&mut routes.table);
         self.refuse_unknown_keys();
     }
@@ -273,6 +275,8 @@ mod tests {
             cache = 44
             [bounce]
             delay_notice = "45s"
+            [metrics]
+            listen = ["127.0.0.1:46"]
             [routes]
             "*" = "smtp://smart.example"
         "#;
@@ -336,6 +340,7 @@ mod tests {
                 cache: 44,
             },
             bounce: Bounce { delay_notice: Some(s(45)) },
+            metrics: Metrics { listen: vec!["127.0.0.1:46".parse().unwrap()] },
             routes: Routes {
                 table: vec![("*".to_owned(), Destination::parse("smtp://smart.example:25").unwrap())],
             },

@@ -31,6 +31,8 @@ pub struct Config {
     pub dns: Dns,
     /// `[bounce]`
     pub bounce: Bounce,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[routes]`
     pub routes: Routes,
 }
@@ -182,6 +184,14 @@ pub struct Bounce {
     pub delay_notice: Option<Duration>,
 }
 
+/// `[metrics]`: what others may read of us over HTTP.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Where HTTP is spoken, on loopback only: the page has no login. Empty, as by default: nowhere. Whoever can run a program
+    /// on this machine can read it, and not everybody there is to know who writes to whom.
+    pub listen: Vec<SocketAddr>,
+}
+
 /// `[routes]`: which recipients' domains go to a smart host. The most exact pattern wins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
@@ -303,6 +313,7 @@ impl Default for Config {
                 cache: 100_000,
             },
             bounce: Bounce { delay_notice: None },
+            metrics: Metrics::default(),
             routes: Routes::default(),
         }
     }

@@ -53,13 +53,22 @@ impl Answers {
                 answer.unwrap_or_else(|(exit, reason)| Answer::Error { exit, reason })
             }
             Request::Connections => Answer::Connections(self.connections()),
+            Request::Overview => match self.overview() {
+                Ok(overview) => Answer::Overview(Box::new(overview)),
+                Err((exit, reason)) => Answer::Error { exit, reason },
+            },
             Request::Submit { .. } => {
                 Answer::Error { exit: exit::SOFTWARE, reason: "a message comes with its octets".into() }
             }
         }
     }
 
-    fn queue(&self, after: Option<&str>, limit: usize, to: Option<&str>) -> Result<Answer, (u8, String)> {
+    pub(super) fn queue(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        to: Option<&str>,
+    ) -> Result<Answer, (u8, String)> {
         let trouble = |error: SpoolError| (exit::TEMPFAIL, error.to_string());
         let id = |text| QueueId::parse(text).ok_or_else(|| (exit::DATAERR, format!("{text}: no queue id")));
         let after = after.map(id).transpose()?;
@@ -103,7 +112,7 @@ impl Answers {
         }
     }
 
-    fn connections(&self) -> Connections {
+    pub(super) fn connections(&self) -> Connections {
         let (counts, caps) = (self.ledger.counts(), self.ledger.caps());
         let row = |view: SessionView| SessionRow {
             session: view.id,

@@ -15,6 +15,7 @@ use socket2::Socket;
 
 use super::answers::Answers;
 use super::protocol::{Answer, Request};
+use crate::metrics::METRICS;
 use crate::net::Stream;
 use crate::time::{Deadline, clock};
 
@@ -88,7 +89,10 @@ fn serve(listener: &UnixListener, closing: &AtomicBool, answers: &Answers) {
                 match catch_unwind(AssertUnwindSafe(|| converse(&mut stream, answers))) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => log::debug!("control: {error}"),
-                    Err(_) => log::error!("control: answering a request panicked"),
+                    Err(_) => {
+                        METRICS.panics.one();
+                        log::error!("control: answering a request panicked");
+                    }
                 }
             }
             Err(_) if closing.load(Ordering::Acquire) => return,

@@ -6,12 +6,16 @@
 mod answers;
 mod caller;
 mod door;
+mod overview;
 mod protocol;
 mod submission;
+mod web;
 
 pub use answers::Answers;
 pub use caller::{CallError, ask, submit};
 pub use door::Door;
+pub use overview::{FailureRow, Happened, Overview, SiteRow, States};
 pub use protocol::{
     Answer, Connections, Last, Queue, QueuedMessage, QueuedRecipient, Request, Seats, SessionRow, Submitted,
 };
+pub use web::WebDoor;

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::overview::Overview;
+
 /// What the operator asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -18,6 +20,8 @@ pub enum Request {
     },
     /// The session table.
     Connections,
+    /// The relay at a glance.
+    Overview,
     /// A message to be submitted; its octets follow.
     Submit {
         /// The reverse-path, without angle brackets; empty is the null path.
@@ -37,6 +41,8 @@ pub enum Answer {
     Queue(Queue),
     /// The session table.
     Connections(Connections),
+    /// The relay at a glance.
+    Overview(Box<Overview>),
     /// The message is durable.
     Submitted(Submitted),
     /// It was not done, and why.

@@ -10,6 +10,7 @@ use super::answers::{Answers, exit};
 use super::protocol::{Answer, Submitted};
 use crate::delivery::announce;
 use crate::mail::{BodyType, Envelope, Protocol, QueueId, Received};
+use crate::metrics::{METRICS, Source};
 use crate::smtp::{Mailbox, ReversePath};
 use crate::spool::SpoolError;
 use crate::time::clock;
@@ -66,6 +67,7 @@ impl Answers {
         let done = draft.commit(envelope, destinations, Duration::from_secs(25)).map_err(trouble)?;
         let id = done.id();
         log::info!("id={id} client=local from=<{from}> rcpts={} size={size} event=accepted", to.len());
+        METRICS.accepted.of(Source::Local as usize).one();
         announce(&self.arrivals, done, accepted);
         Ok(id)
     }

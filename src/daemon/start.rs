@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::signals::{Wish, wishes};
 use crate::config::Config;
-use crate::control::{Answers, Door};
+use crate::control::{Answers, Door, WebDoor};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception};
@@ -60,6 +60,8 @@ impl std::error::Error for StartError {}
 pub struct Began {
     /// Where it listens.
     pub listening: Vec<SocketAddr>,
+    /// Where it speaks HTTP to who watches.
+    pub web: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -82,6 +84,7 @@ pub struct Daemon {
     pool: Pool,
     listener: Listener,
     door: Door,
+    web: WebDoor,
     watchdog: Watchdog,
     wishes: Receiver<Wish>,
 }
@@ -184,10 +187,13 @@ impl Daemon {
             config: Arc::clone(&shared),
             arrivals: arrivals_in,
         };
-        let door = Door::open(&config.spool.path, &Arc::new(answers))?;
+        let answers = Arc::new(answers);
+        let door = Door::open(&config.spool.path, &answers)?;
+        let web = WebDoor::open(&config.metrics.listen, &answers, &listening)?;
         let listener = Listener::start(doors, Arc::clone(&shared), Arc::new(reception))?;
         let began = Began {
             listening,
+            web: web.addresses(),
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -205,6 +211,7 @@ impl Daemon {
             pool,
             listener,
             door,
+            web,
             watchdog,
             wishes,
         })
@@ -261,7 +268,7 @@ impl Daemon {
         if self.scheduling.is_finished() && self.scheduling.join().is_err() {
             log::error!("the scheduler ended in a panic");
         }
-        drop((self.door, self.watchdog));
+        drop((self.door, self.web, self.watchdog));
         late(&self.shop);
         self.shop.spool.close(AFTER_CUT);
         log::info!("stopped; {} panics were caught", self.shop.panics.load(Ordering::Relaxed));

@@ -5,6 +5,7 @@ mod claim;
 mod job;
 mod letter;
 mod pool;
+mod recent;
 mod settle;
 mod verdict;
 mod visit;
@@ -12,5 +13,6 @@ mod workshop;
 
 pub use job::{Arrival, DestinationId, Feed, Job, Report, Resting, Ticket, Visit};
 pub use pool::Pool;
+pub use recent::{RECENT, Recent, RecentFailure};
 pub use settle::late;
 pub use workshop::{Workshop, announce};

@@ -11,6 +11,7 @@ use super::job::{self, Arrival, Report};
 use crate::client::Manner;
 use crate::config::Config;
 use crate::dns::{Own, Resolver};
+use crate::metrics::METRICS;
 use crate::net::{Addresses, Pressure, Sessions};
 use crate::spool::{Accepted, Spool};
 use crate::time::{Jitter, Unix};
@@ -68,6 +69,7 @@ impl Workshop {
 
     pub(super) fn panicked(&self, where_: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        METRICS.panics.one();
         log::error!(
             "a worker panicked ({where_}): its slot is back, its message waits and will be tried again"
         );

@@ -19,6 +19,7 @@ use socket2::Socket;
 use super::door::Knock;
 use super::{ClientCounts, Clients, Door, Seat, Seats};
 use crate::config::Config;
+use crate::metrics::METRICS;
 use crate::net::Stream;
 use crate::server::{Policy, Presence, Reception, Response, converse};
 use crate::smtp::Refusal;
@@ -218,6 +219,7 @@ impl House {
             converse(stream, client, policy, reception, &entry);
         }));
         if served.is_err() {
+            METRICS.panics.one();
             error!("client=[{client}] a defect of ours ended its connection");
         }
         drop(seat);

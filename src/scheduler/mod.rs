@@ -10,6 +10,7 @@ mod overdue;
 mod pace;
 mod queue;
 mod site;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -26,6 +27,7 @@ use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
 use queue::Queue;
 pub use site::Widths;
+pub use summary::Summary;
 pub use view::{SiteView, WhyNot};
 
 /// What was known of a destination before the restart.
@@ -71,6 +73,7 @@ pub struct Wires {
 /// A question or an order to the scheduler's thread.
 enum Request {
     Sites(Sender<Vec<SiteView>>),
+    Summary(Sender<Summary>),
     WhyNot(Vec<(QueueId, Destination)>, Sender<Vec<Option<WhyNot>>>),
     Terms(Terms),
     Reconsider,
@@ -124,6 +127,13 @@ impl Scheduler {
         let (answer, answered) = bounded(1);
         self.requests.send_timeout(Request::Sites(answer), Scheduler::PATIENCE).ok()?;
         answered.recv_timeout(Scheduler::PATIENCE).ok()
+    }
+
+    /// The queue at a glance; `None` when the scheduler does not answer within `limit`.
+    pub fn summary(&self, limit: Duration) -> Option<Summary> {
+        let (answer, answered) = bounded(1);
+        self.requests.send_timeout(Request::Summary(answer), limit).ok()?;
+        answered.recv_timeout(limit).ok()
     }
 
     /// Why each of these messages has not left.
@@ -248,6 +258,7 @@ impl Desk {
         // Whoever asked may have left; then nobody needs the answer.
         match request {
             Request::Sites(answer) => drop(answer.try_send(self.queue.view(now))),
+            Request::Summary(answer) => drop(answer.try_send(self.queue.summary(now))),
             Request::WhyNot(which, answer) => {
                 let why = which.iter().map(|(id, to)| self.queue.why_not_now(*id, to, now)).collect();
                 drop(answer.try_send(why));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::queue::{Queue, State};
-use super::site::Obstacle;
+use super::site::{Obstacle, Site};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
 
@@ -56,20 +56,23 @@ impl Queue {
     /// Every site that has mail, for the operator.
     pub(super) fn view(&self, now: Instant) -> Vec<SiteView> {
         let sites = self.sites.values().filter(|site| site.entries > 0 || site.failures > 0);
-        sites
-            .map(|site| SiteView {
-                destination: site.destination.clone(),
-                standing: site.standing,
-                failures: site.failures,
-                rests: site.rest_until.and_then(|until| until.checked_duration_since(now)),
-                last_failure: site.last_failure.clone(),
-                messages: site.entries,
-                ready: site.ready(),
-                waiting: site.waiting.len(),
-                sessions: self.ledger.destination(&site.destination),
-                blocked_on: site.blocked_on.as_ref().map(|on| on.address),
-            })
-            .collect()
+        sites.map(|site| self.seen(site, now)).collect()
+    }
+
+    /// One site, for the operator.
+    pub(super) fn seen(&self, site: &Site, now: Instant) -> SiteView {
+        SiteView {
+            destination: site.destination.clone(),
+            standing: site.standing,
+            failures: site.failures,
+            rests: site.rest_until.and_then(|until| until.checked_duration_since(now)),
+            last_failure: site.last_failure.clone(),
+            messages: site.entries,
+            ready: site.ready(),
+            waiting: site.waiting.len(),
+            sessions: self.ledger.destination(&site.destination),
+            blocked_on: site.blocked_on.as_ref().map(|on| on.address),
+        }
     }
 
     /// When a message for a destination goes next: `None` if it is not in the queue; what, and in how long.

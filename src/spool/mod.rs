@@ -24,6 +24,7 @@ mod readers;
 mod records;
 mod rows;
 mod schema;
+mod sign;
 mod statements;
 mod store;
 mod take_up;

@@ -22,6 +22,7 @@ use super::queue::Queue;
 use super::statements::{Effects, Statements};
 use super::ticket::Answer;
 use super::{Accepted, SpoolError, Totals};
+use crate::metrics::METRICS;
 use crate::time::clock;
 
 /// The waits between two tries at what could not be written: the first, doubling to the last.
@@ -188,6 +189,7 @@ impl Running<'_> {
 
     fn transact(&mut self, operations: &[Operation]) -> Result<Effects, Failed> {
         let _gate = self.writer.gate.lock();
+        let began = clock::now();
         self.statements.begin().map_err(Failed::Commit)?;
         let mut effects = Effects::default();
         let applied =
@@ -195,7 +197,11 @@ impl Running<'_> {
         let done = applied.map_err(Failed::Operation);
         let done = done.and_then(|()| self.statements.commit(&effects).map_err(Failed::Commit));
         match done {
-            Ok(()) => Ok(effects),
+            Ok(()) => {
+                METRICS.commit.observe(clock::now().saturating_duration_since(began));
+                METRICS.operations.add(operations.len() as u64);
+                Ok(effects)
+            }
             Err(failed) => {
                 self.statements.roll_back();
                 Err(failed)
