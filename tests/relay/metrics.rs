@@ -3,7 +3,7 @@
 use crate::house::House;
 use crate::http::{address, get, samples, say};
 use crate::look::{wait_empty, wait_last};
-use crate::peer::{Peer, dialog};
+use crate::peer::dialog;
 use crate::tools::{FarSide, run, tool};
 use crate::wait::{SOON, wait_until};
 use std::process::Command;
