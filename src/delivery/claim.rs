@@ -11,6 +11,8 @@ use crate::time::{Unix, clock};
 
 /// How long a message rests that cannot be taken from the spool.
 const LATER: Duration = Duration::from_secs(60);
+/// How long one rests whose last settlement is being written.
+const SOON: Duration = Duration::from_millis(250);
 
 /// The lease of a ticket's message, if there is something to do for this destination now.
 pub(super) fn claim(
@@ -24,6 +26,11 @@ pub(super) fn claim(
         Ok(Some(lease)) => follow_routes(shop, destination, ticket, lease),
         Ok(None) => {
             ticket.settle(Resting::Gone);
+            None
+        }
+        // What became of it a moment ago is not on disk yet.
+        Err(SpoolError::Claimed(_)) => {
+            ticket.settle(Resting::For(SOON));
             None
         }
         Err(error) => {

@@ -15,7 +15,7 @@ use crate::mail::{Destination, Failure, Outcome, QueueId};
 use crate::metrics::{METRICS, Source};
 use crate::net::Standing;
 use crate::smtp::Mailbox;
-use crate::spool::{Lease, SpoolError, Verdict};
+use crate::spool::{Lease, Settled, SpoolError, Verdict};
 use crate::time::{Unix, clock};
 
 /// What an attempt was, besides its outcomes.
@@ -124,7 +124,12 @@ fn write(
         letter(&lease, config, Kind::Delayed { until }, late, now)
     });
     let numbered = lease.recipients().iter().map(|recipient| recipient.n).zip(verdicts).collect();
-    match lease.settle(numbered, bounce, notice.flatten(), Workshop::SPOOL) {
+    let (notice, limit) = (notice.flatten(), Workshop::SPOOL);
+    let settled = match (bounce, notice) {
+        (None, None) => lease.settle_soon(numbered, limit).map(|()| Settled::default()),
+        (bounce, notice) => lease.settle(numbered, bounce, notice, limit),
+    };
+    match settled {
         Ok(settled) => {
             for (letter, what) in [(settled.bounce, "bounce"), (settled.notice, "delay notice")] {
                 if let Some(accepted) = letter {

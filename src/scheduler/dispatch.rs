@@ -143,10 +143,11 @@ impl Queue {
         let oldest = site.oldest_fed();
         let behind = oldest.is_some_and(|at| now.saturating_duration_since(at) >= Site::BEHIND);
         if oldest.is_none() || (at_work > 0 && !behind) {
+            site.keeps_up();
             self.arm(id, now);
             return None;
         }
-        let allowance = site.allowance(now, at_work, self.widths);
+        let allowance = site.allowance(now, at_work, self.widths, self.ledger.caps().destination);
         match self.ledger.try_acquire(&site.destination, site.standing, allowance) {
             Ok(slot) => {
                 jobs(Job::Visit(Visit { slot, id, feed: site.feed.clone(), failures: site.failures }));

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod bugs;
 mod dispatch;
+mod growth;
 mod overdue;
 mod pace;
 mod queue;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, unbounded};
 
+use super::growth::{Allowed, Growth};
 use crate::delivery::{DestinationId, Feed, Ticket};
 use crate::mail::{Destination, QueueId};
 use crate::net::Standing;
@@ -23,6 +24,12 @@ pub(super) struct Site {
     pub(super) narrow_until: Option<Instant>,
     /// How many sessions it may have: slow start, then up to its cap.
     pub(super) window: usize,
+    /// How many of them would help it.
+    growth: Growth,
+    /// When there may be more of them.
+    grow_at: Option<Instant>,
+    /// Messages that were answered, for good or ill.
+    answers: u64,
     /// When a session last got on well, and which one.
     pub(super) good: Option<(Instant, u64)>,
     pub(super) last_failure: Option<String>,
@@ -131,6 +138,9 @@ impl Site {
             rest_until: None,
             narrow_until: None,
             window: widths.new,
+            growth: Growth::new(),
+            grow_at: None,
+            answers: 0,
             good: None,
             last_failure: None,
             failed_at: None,
@@ -186,6 +196,7 @@ impl Site {
             // In turn it is looked at when a seat comes free.
             behind.filter(|_| !self.at_limit && !self.in_turn),
             self.narrow_until.filter(|until| has_mail && self.at_limit && *until > now),
+            self.grow_at.filter(|until| has_mail && self.at_limit && *until > now),
             self.blocked_on.as_ref().map(|on| on.until(now)),
         ];
         looks.into_iter().flatten().min()
@@ -219,14 +230,23 @@ impl Site {
         self.rest_until.is_some_and(|until| until > now)
     }
 
-    /// How many sessions it may have at `now`.
-    pub(super) fn allowance(&self, now: Instant, at_work: usize, widths: Widths) -> usize {
-        match self.standing {
+    /// How many sessions it may have at `now`, when those at work are behind; `most` is the cap.
+    pub(super) fn allowance(&mut self, now: Instant, at_work: usize, widths: Widths, most: usize) -> usize {
+        let may = match self.standing {
             Standing::Suspect => widths.suspect,
             _ if self.narrow_until.is_some_and(|until| until > now) => at_work.max(1),
             Standing::New => self.window.min(widths.new),
             Standing::Proven => self.window,
-        }
+        };
+        let Allowed { sessions, again } = self.growth.behind(now, at_work, self.answers, may.min(most));
+        self.grow_at = again;
+        may.min(sessions)
+    }
+
+    /// The sessions at work are not behind.
+    pub(super) fn keeps_up(&mut self) {
+        self.growth.keeps_up();
+        self.grow_at = None;
     }
 
     /// How many messages the feed may hold: one for a suspect, whose others rest untouched until it has shown itself.
@@ -251,6 +271,7 @@ impl Site {
 
     /// A session was answered: it is well at this time.
     pub(super) fn answered(&mut self, now: Instant, session: u64) {
+        self.answers += 1;
         self.good = Some((now, session));
     }
 

@@ -8,11 +8,14 @@ use super::claims::{Claim, Key};
 use super::operation::{Letters, Operation, Settlement};
 use super::rows::{self, Readable};
 use super::store::Spool;
-use super::ticket::{Waited, ticket};
+use super::ticket::{Answer, Waited, ticket};
 use super::{Last, SpoolError};
 use crate::mail::{Body, Destination, Envelope, Failure, QueueId};
 use crate::smtp::Mailbox;
 use crate::time::{Deadline, Unix, clock};
+
+/// The most that may wait to be written before a settlement waits for the disk: what a killed process would have forgotten.
+const MOST_UNWAITED: usize = 256;
 
 /// A message claimed for one destination. Nobody else gets it meanwhile. Its Drop without [`Lease::settle`] returns it
 /// untouched: a deferral.
@@ -174,21 +177,13 @@ impl Lease {
         notice: Option<NewMessage>,
         limit: Duration,
     ) -> Result<Settled, SpoolError> {
-        let Lease { spool, mut claim, recipients, file, .. } = self;
+        let spool = Arc::clone(&self.spool);
         let letters = Letters {
             bounce: bounce.and_then(|new| letter(&spool, new)),
             notice: notice.and_then(|new| letter(&spool, new)),
         };
-        let named = |(n, verdict): (u32, Verdict)| {
-            let recipient = recipients.iter().find(|recipient| recipient.n == n);
-            recipient.map(|recipient| (n, recipient.address.clone(), verdict))
-        };
-        let verdicts = verdicts.into_iter().filter_map(named).collect();
         let (ticket, answer) = ticket();
-        claim.hold();
-        let at = clock::unix();
-        let settlement = Settlement { claim, file, at, verdicts, letters, answer: Some(answer) };
-        spool.queue.force(Operation::Settle(Box::new(settlement)))?;
+        spool.queue.force(self.settlement(verdicts, letters, Some(answer)))?;
         match ticket.wait(Deadline::within(clock::now(), limit).ends().0) {
             Waited::Answered(letters) => {
                 let letters = letters?;
@@ -198,6 +193,40 @@ impl Lease {
             Waited::Lost => Err(SpoolError::Closed),
             Waited::Late => Err(SpoolError::Kept("the disk is too slow".into())),
         }
+    }
+}
+
+impl Lease {
+    /// The same without letters, and without waiting for the disk, so that a session goes on with its next message and many
+    /// settlements share one sync. Until it is on disk nobody gets the claim; a process that is killed before has
+    /// forgotten it, and tries the message again. While the writer is behind, this waits for it as [`Lease::settle`] does.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`]: it will not be written, and is not tried again before a restart; what else
+    /// [`Lease::settle`] says when it had to wait.
+    pub fn settle_soon(self, verdicts: Vec<(u32, Verdict)>, limit: Duration) -> Result<(), SpoolError> {
+        if self.spool.queue.burden() >= MOST_UNWAITED {
+            return self.settle(verdicts, None, None, limit).map(drop);
+        }
+        let spool = Arc::clone(&self.spool);
+        spool.queue.force(self.settlement(verdicts, Letters::default(), None))
+    }
+
+    fn settlement(
+        self,
+        verdicts: Vec<(u32, Verdict)>,
+        letters: Letters,
+        answer: Option<Answer<Result<Letters, SpoolError>>>,
+    ) -> Operation {
+        let Lease { mut claim, recipients, file, .. } = self;
+        let named = |(n, verdict): (u32, Verdict)| {
+            let recipient = recipients.iter().find(|recipient| recipient.n == n);
+            recipient.map(|recipient| (n, recipient.address.clone(), verdict))
+        };
+        let verdicts = verdicts.into_iter().filter_map(named).collect();
+        claim.hold();
+        let at = clock::unix();
+        Operation::Settle(Box::new(Settlement { claim, file, at, verdicts, letters, answer }))
     }
 }
 

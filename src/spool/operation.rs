@@ -49,7 +49,7 @@ pub(super) struct Settlement {
     pub(super) at: Unix,
     pub(super) verdicts: Vec<(u32, Mailbox, Verdict)>,
     pub(super) letters: Letters,
-    /// Who waits; nobody any more when it could not be written at first.
+    /// Who waits, if anybody does: nobody any more when it could not be written at first.
     pub(super) answer: Option<Answer<Result<Letters, SpoolError>>>,
 }
 
@@ -72,6 +72,21 @@ impl Letters {
 }
 
 impl Operation {
+    /// Whether it can wait a moment for others to share its sync: nobody waits for it, and if it is forgotten a message is
+    /// only tried earlier.
+    pub(super) fn is_patient(&self) -> bool {
+        let later =
+            |verdict: &Verdict| matches!(verdict, Verdict::Deferred { .. } | Verdict::Postponed { .. });
+        match self {
+            Operation::Settle(settlement) => {
+                settlement.answer.is_none()
+                    && settlement.verdicts.iter().all(|(_, _, verdict)| later(verdict))
+            }
+            Operation::Remember(_) => true,
+            _ => false,
+        }
+    }
+
     /// About how much it writes.
     pub(super) fn octets(&self) -> u64 {
         let stored = |message: &Message| message.octets().map_or(0, |octets| octets.len() as u64);

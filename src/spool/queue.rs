@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::SpoolError;
 use super::operation::Operation;
+use crate::time::clock;
 
 /// The most accepts that wait. More would only wait longer.
 const ROOM: usize = 4096;
@@ -20,9 +21,14 @@ const ROOM: usize = 4096;
 const GROUP: usize = 512;
 const GROUP_OCTETS: u64 = 8 << 20;
 
+/// How long what is patient waits for others, so that a thousand hosts that fail cost a few syncs and not a thousand.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 #[derive(Default)]
 struct State {
     operations: VecDeque<Operation>,
+    /// All of them are patient, and the first has come at this time.
+    patient: Option<Instant>,
     /// The writer waits, and wants to be woken.
     idle: bool,
     /// Nothing more is coming: write what there is, and end.
@@ -73,8 +79,18 @@ impl Queue {
         if state.closed || state.stopping {
             return Err(SpoolError::Closed);
         }
+        let first = state.operations.is_empty();
+        let patient = operation.is_patient();
+        let waits = state.patient.is_some();
+        match patient {
+            true if first => state.patient = Some(clock::now()),
+            true => {}
+            false => state.patient = None,
+        }
         state.operations.push_back(operation);
-        if std::mem::take(&mut state.idle) {
+        // The first is told of, so that the writer knows until when it waits; those that wait with it are not.
+        let wanted = !(patient && waits) || state.operations.len() >= GROUP;
+        if wanted && std::mem::take(&mut state.idle) {
             drop(state);
             self.filled.notify_one();
         }
@@ -84,13 +100,18 @@ impl Queue {
     /// The next group; waits for its first operation until `end`.
     pub(super) fn take(&self, end: Instant) -> Taken {
         let mut state = self.state.lock();
-        while state.operations.is_empty() && !state.stopping {
+        while !state.stopping {
+            let end = match state.patient {
+                Some(since) if state.operations.len() < GROUP => end.min(since + PATIENCE),
+                None if state.operations.is_empty() => end,
+                _ => break,
+            };
             state.idle = true;
             if self.filled.wait_until(&mut state, end).timed_out() {
                 break;
             }
         }
-        state.idle = false;
+        (state.idle, state.patient) = (false, None);
         let was_full = state.operations.len() >= ROOM;
         let (mut operations, mut octets) = (Vec::new(), 0);
         while operations.len() < GROUP && octets < GROUP_OCTETS {
@@ -136,7 +157,6 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::clock;
 
     fn operation() -> Operation {
         Operation::Remember(Vec::new())

@@ -267,12 +267,14 @@ fn a_panic_in_a_worker_costs_nothing() {
     // Without the defect.
     let house = house.env("SENDOFF_TEST_PANIC", "");
     house.restart();
+    // On a slow machine some have been tried a second time before.
+    let panics = house.log().matches("a worker panicked").count();
     let messages = host.wait_for(12 + PANICS, SOON);
     let late = messages.iter().filter(|message| message.forward_paths == ["panic@good.test"]);
     assert_eq!(late.count(), PANICS);
     wait_until("an empty queue", SOON, || house.queue()["messages"] == 0);
     assert_eq!(host.count(), 12 + PANICS);
-    assert_eq!(house.log().matches("a worker panicked").count(), PANICS);
+    assert_eq!(house.log().matches("a worker panicked").count(), panics);
 }
 
 /// 421 to the second message of every session is no failure of the site, and defers nothing: the message has a session of

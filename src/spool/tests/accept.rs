@@ -165,7 +165,7 @@ fn a_message_whose_client_gave_up_in_the_middle_is_removed_again() {
 }
 
 impl Spool {
-    fn commits(&self) -> u64 {
+    pub(super) fn commits(&self) -> u64 {
         self.counts().commits.load(Ordering::Relaxed)
     }
 }

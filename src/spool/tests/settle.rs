@@ -114,3 +114,53 @@ fn a_list_has_pages_and_can_ask_for_one_destination() {
         [(ids[1], 1), (ids[3], 1), (ids[5], 1)]
     );
 }
+
+#[test]
+fn a_settlement_nobody_waits_for_holds_its_claim_until_it_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let id = accept(&spool, &["a@x.example"], b"x");
+    let held = hold(&spool);
+    lease(&spool, id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], LIMIT).unwrap();
+    assert_eq!(spool.claim(id, &to("x.example"), None).err(), Some(SpoolError::Claimed(id)));
+    drop(held);
+    wait_until("it is on disk", || spool.totals().unwrap() == Totals::default());
+    assert!(spool.claim(id, &to("x.example"), None).unwrap().is_none());
+}
+
+#[test]
+fn many_deferrals_share_a_sync_and_what_is_urgent_takes_them_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let all = (0..8).map(|_| accept(&spool, &["a@x.example"], b"x"));
+    let all: Vec<_> = all.collect();
+    let before = spool.commits();
+    for id in &all {
+        lease(&spool, *id, "x.example").settle_soon(vec![(0, deferred(5))], LIMIT).unwrap();
+    }
+    wait_until("they are on disk", || {
+        number(dir.path(), "SELECT count(*) FROM recipients WHERE attempts = 1") == 8
+    });
+    // A slow machine may need longer for the eight than the first of them waits.
+    assert!(spool.commits() - before < 8);
+    lease(&spool, all[0], "x.example").settle_soon(vec![(0, deferred(6))], LIMIT).unwrap();
+    accept(&spool, &["b@x.example"], b"x");
+    assert_eq!(number(dir.path(), "SELECT count(*) FROM recipients WHERE attempts = 2"), 1);
+}
+
+#[test]
+fn while_the_writer_is_behind_a_settlement_waits_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let all: Vec<_> = (0..300).map(|_| accept(&spool, &["a@x.example"], b"x")).collect();
+    let held = hold(&spool);
+    let mut late = 0;
+    for id in &all {
+        let settled =
+            lease(&spool, *id, "x.example").settle_soon(vec![(0, Verdict::Delivered)], Duration::ZERO);
+        late += usize::from(matches!(settled, Err(SpoolError::Kept(_))));
+    }
+    assert_eq!(late, 300 - 256);
+    drop(held);
+    wait_until("all are on disk", || spool.totals().unwrap() == Totals::default());
+}
