@@ -4,6 +4,7 @@ mod arguments;
 mod check;
 mod connections;
 mod exit;
+mod line;
 mod logging;
 mod queue;
 mod send;

@@ -8,8 +8,8 @@ use crate::daemon::{Daemon, StartError};
 
 /// Runs the relay until a signal ends it.
 pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
-    logging::start();
     let config = settings(arguments.config.as_ref())?;
+    logging::start(config.log.format);
     let daemon = Daemon::start(config, arguments.config.clone()).map_err(|error| match error {
         StartError::Spool(error) => Exit::cannot_create(error),
         StartError::System(error) => Exit::system(error),

@@ -237,6 +237,7 @@ impl Config {
             ("listen.clients", self.listen.clients != new.listen.clients),
             ("delivery.workers", self.delivery.workers != new.delivery.workers),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
+            ("log.format", self.log != new.log),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
 use super::nearest::nearest;
-use super::settings::{Bounce, Config, Delivery, Dns, Listen, Metrics, Spool, Timeouts};
+use super::settings::{Bounce, Config, Delivery, Dns, Listen, Log, Metrics, Spool, Timeouts};
 use super::value::{self, Value, Wrong};
 use crate::mail::Destination;
 
@@ -43,7 +43,7 @@ impl<'a> Reading<'a> {
     /// Reads every key the file has into `config`, and refuses what is left.
     pub fn config(&mut self, config: &mut Config) {
         use value::{address, duration, duration_or_never, list, number, size};
-        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, metrics, routes } =
+        let Config { hostname, spool, listen, delivery, retry, timeouts, dns, bounce, metrics, log, routes } =
             config;
         self.key("", "hostname", hostname, value::domain);
         keys!(self, spool: Spool { path = value::path, memory = size, });
@@ -103,6 +103,7 @@ impl<'a> Reading<'a> {
         });
         keys!(self, bounce: Bounce { delay_notice = duration_or_never, });
         keys!(self, metrics: Metrics { listen = list(value::listen_address), });
+        keys!(self, log: Log { format = value::log_format, });
         self.routes(&mut routes.table);
         self.refuse_unknown_keys();
     }
@@ -211,7 +212,7 @@ fn find<'a>(table: &'a DeTable<'a>, key: &str) -> Option<(&'a Spanned<DeString<'
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::{Network, Retry, Routes};
+    use crate::config::settings::{LogFormat, Network, Retry, Routes};
     use crate::smtp::Domain;
     use crate::time::{Doubling, Schedule};
     use std::time::Duration;
@@ -277,6 +278,8 @@ mod tests {
             delay_notice = "45s"
             [metrics]
             listen = ["127.0.0.1:46"]
+            [log]
+            format = "json"
             [routes]
             "*" = "smtp://smart.example"
         "#;
@@ -341,6 +344,7 @@ mod tests {
             },
             bounce: Bounce { delay_notice: Some(s(45)) },
             metrics: Metrics { listen: vec!["127.0.0.1:46".parse().unwrap()] },
+            log: Log { format: LogFormat::Json },
             routes: Routes {
                 table: vec![("*".to_owned(), Destination::parse("smtp://smart.example:25").unwrap())],
             },

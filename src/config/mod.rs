@@ -11,4 +11,6 @@ mod value;
 
 pub use check::Contradiction;
 pub use error::{ConfigError, Fault, Place};
-pub use settings::{Bounce, Config, Delivery, Dns, Listen, Metrics, Network, Retry, Routes, Spool, Timeouts};
+pub use settings::{
+    Bounce, Config, Delivery, Dns, Listen, Log, LogFormat, Metrics, Network, Retry, Routes, Spool, Timeouts,
+};

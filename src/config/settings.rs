@@ -33,6 +33,8 @@ pub struct Config {
     pub bounce: Bounce,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[log]`
+    pub log: Log,
     /// `[routes]`
     pub routes: Routes,
 }
@@ -192,6 +194,23 @@ pub struct Metrics {
     pub listen: Vec<SocketAddr>,
 }
 
+/// `[log]`: what is written to standard error.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Log {
+    /// For whom.
+    pub format: LogFormat,
+}
+
+/// For whom a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A person: keys and values, coloured on a terminal.
+    #[default]
+    Text,
+    /// A machine: a JSON document a line.
+    Json,
+}
+
 /// `[routes]`: which recipients' domains go to a smart host. The most exact pattern wins.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
@@ -314,6 +333,7 @@ impl Default for Config {
             },
             bounce: Bounce { delay_notice: None },
             metrics: Metrics::default(),
+            log: Log::default(),
             routes: Routes::default(),
         }
     }

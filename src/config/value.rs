@@ -9,7 +9,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::settings::Network;
+use super::settings::{LogFormat, Network};
 use super::units;
 use crate::mail::Destination;
 use crate::smtp::{Domain, Host};
@@ -90,6 +90,14 @@ pub fn path(value: &Value) -> Result<PathBuf, Wrong> {
         "" => wrong(value, "a path cannot be empty"),
         path if path.contains('\0') => wrong(value, "a path cannot have a NUL in it"),
         path => Ok(PathBuf::from(path)),
+    }
+}
+
+pub fn log_format(value: &Value) -> Result<LogFormat, Wrong> {
+    match text(value, "a log's format is \"text\" or \"json\"")? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => wrong(value, format!("\"{other}\" is no format of the log: write \"text\" or \"json\"")),
     }
 }
 

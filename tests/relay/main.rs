@@ -20,6 +20,7 @@ mod hostile;
 mod house;
 mod http;
 mod lifecycle;
+mod logs;
 mod look;
 mod metrics;
 mod misbehaviour;
