@@ -31,6 +31,8 @@ pub(super) enum Command {
     Connections(Connections),
     /// Hand one message to the running relay
     Send(Send),
+    /// Be sendmail(1) for programs that send mail that way
+    Sendmail(Sendmail),
 }
 
 /// Where the running relay is found.
@@ -129,4 +131,16 @@ pub(super) struct Send {
     /// The message; standard input without it
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Also by its name, as sendmail, mailq and newaliases: links to this program.\n\n\
+    -t recipients from the header   -i a dot alone is text   -f ADDRESS reverse-path   -F NAME\n\
+    -bs SMTP on standard input and output   -bp the queue   -bv where addresses go   -q try again now\n\n\
+    The relay is found by --config FILE (-C FILE) or --spool DIR, then SENDOFF_CONFIG, then /etc/sendoff.toml,\n\
+    then ./spool. Exit codes: 64 usage, 65 bad data, 75 no relay, or try again later, 77 not permitted.")]
+pub(super) struct Sendmail {
+    /// Options and recipients of sendmail(1); --config <FILE> names the relay
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) args: Vec<String>,
 }

@@ -8,6 +8,7 @@ mod line;
 mod logging;
 mod queue;
 mod send;
+mod sendmail;
 mod serve;
 mod table;
 
@@ -20,6 +21,10 @@ use exit::Exit;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(args) = sendmail::is_meant(&args) {
+        return end(sendmail::sendmail(&args));
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -34,7 +39,12 @@ pub fn run() -> ExitCode {
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
         Command::Send(arguments) => send::send(&arguments),
+        Command::Sendmail(arguments) => sendmail::sendmail(&arguments.args),
     };
+    end(result)
+}
+
+fn end(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {

@@ -13,7 +13,7 @@ use super::protocol::{
 use crate::config::Config;
 use crate::delivery::Arrival;
 use crate::mail::{Destination, QueueId};
-use crate::net::{Ledger, SessionView, Sessions, Standing};
+use crate::net::{Addresses, Ledger, SessionView, Sessions, Standing};
 use crate::scheduler::{Scheduler, WhyNot};
 use crate::spool::{Listed, ListedRecipient, Spool, SpoolError};
 use crate::time::{Unix, clock};
@@ -35,6 +35,8 @@ pub struct Answers {
     pub ledger: Arc<Ledger>,
     /// The session table.
     pub sessions: Arc<Sessions>,
+    /// What is known of addresses.
+    pub addresses: Arc<Addresses>,
     /// The settings in force.
     pub config: Arc<RwLock<Arc<Config>>>,
     /// To the scheduler: mail that has become durable.
@@ -57,6 +59,11 @@ impl Answers {
                 Ok(overview) => Answer::Overview(Box::new(overview)),
                 Err((exit, reason)) => Answer::Error { exit, reason },
             },
+            Request::Flush => {
+                self.addresses.forget();
+                self.scheduler.reconsider();
+                Answer::Flushed
+            }
             Request::Submit { .. } => {
                 Answer::Error { exit: exit::SOFTWARE, reason: "a message comes with its octets".into() }
             }

@@ -22,6 +22,8 @@ pub enum Request {
     Connections,
     /// The relay at a glance.
     Overview,
+    /// Every destination that rests is tried now.
+    Flush,
     /// A message to be submitted; its octets follow.
     Submit {
         /// The reverse-path, without angle brackets; empty is the null path.
@@ -43,6 +45,8 @@ pub enum Answer {
     Connections(Connections),
     /// The relay at a glance.
     Overview(Box<Overview>),
+    /// The destinations that rested are looked at.
+    Flushed,
     /// The message is durable.
     Submitted(Submitted),
     /// It was not done, and why.

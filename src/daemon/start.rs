@@ -184,6 +184,7 @@ impl Daemon {
             scheduler: scheduler.clone(),
             ledger: Arc::clone(&ledger),
             sessions,
+            addresses: Arc::clone(&shop.addresses),
             config: Arc::clone(&shared),
             arrivals: arrivals_in,
         };

@@ -30,6 +30,7 @@ mod peers;
 mod process;
 mod regression;
 mod retries;
+mod sendmail;
 mod settings;
 mod street;
 mod submission;
