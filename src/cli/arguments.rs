@@ -29,6 +29,8 @@ pub(super) enum Command {
     Queue(Queue),
     /// Show the open sessions: where each stands, and how long it may stay there
     Connections(Connections),
+    /// Watch the relay: pace, queue, destinations, sessions, failures
+    Top(Top),
     /// Hand one message to the running relay
     Send(Send),
     /// Be sendmail(1) for programs that send mail that way
@@ -143,4 +145,13 @@ pub(super) struct Sendmail {
     /// Options and recipients of sendmail(1); --config <FILE> names the relay
     #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) args: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Top {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// A new answer every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    pub(super) every: u64,
 }

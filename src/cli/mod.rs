@@ -11,6 +11,7 @@ mod send;
 mod sendmail;
 mod serve;
 mod table;
+mod top;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Queue(arguments) => queue::queue(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Send(arguments) => send::send(&arguments),
         Command::Sendmail(arguments) => sendmail::sendmail(&arguments.args),
     };

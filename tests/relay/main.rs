@@ -35,4 +35,5 @@ mod settings;
 mod street;
 mod submission;
 mod tools;
+mod top;
 mod wait;
