@@ -2,7 +2,7 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)/$(shell rustc --print host-tuple)
 BINARY := $(TARGET)/release/sendoff
 PREFIX ?= /usr/local
-.PHONY: help run test check lint demo bench build install clean
+.PHONY: help run test check lint demo bench torture build install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,6 +25,9 @@ demo: ## a good host, a black hole and the relay, on loopback: watch mail leave
 
 bench: ## side by side with other relays, as root: make bench, or BENCH=holes-200 make bench
 	@cargo test --release --test bench
+
+torture: ## kill -9 under load, and faults of the disk: TORTURE_SECONDS=180, or TORTURE_KILLS=1000
+	@TORTURE_SECONDS=$(or $(TORTURE_SECONDS),$(if $(TORTURE_KILLS),3600,180)) cargo test --release --test torture
 
 build: ## the static release binary
 	cargo build --release

@@ -6,13 +6,16 @@ use std::time::Duration;
 use super::job::{Arrival, Resting, Ticket};
 use super::workshop::Workshop;
 use crate::mail::Destination;
-use crate::spool::{Lease, SpoolError};
+use crate::spool::{Alarm, Lease, SpoolError};
 use crate::time::{Unix, clock};
 
 /// How long a message rests that cannot be taken from the spool.
 const LATER: Duration = Duration::from_secs(60);
-/// How long one rests whose last settlement is being written.
-const SOON: Duration = Duration::from_millis(250);
+/// How long one rests whose last settlement is being written: a moment, unless the disk has trouble.
+const UNWRITTEN: Duration = Duration::from_secs(1);
+
+/// Every message meets the same disk: one line for all of them.
+static ALARM: Alarm = Alarm::new("mail cannot be taken from the spool", "mail is taken from the spool again");
 
 /// The lease of a ticket's message, if there is something to do for this destination now.
 pub(super) fn claim(
@@ -23,19 +26,29 @@ pub(super) fn claim(
     let id = ticket.id();
     let fresh = ticket.fresh();
     match shop.spool.claim(id, destination, fresh) {
-        Ok(Some(lease)) => follow_routes(shop, destination, ticket, lease),
+        Ok(Some(lease)) => {
+            ALARM.clear();
+            follow_routes(shop, destination, ticket, lease)
+        }
         Ok(None) => {
             ticket.settle(Resting::Gone);
             None
         }
-        // What became of it a moment ago is not on disk yet.
-        Err(SpoolError::Claimed(_)) => {
-            ticket.settle(Resting::For(SOON));
-            None
-        }
         Err(error) => {
-            log::error!("id={id} destination={destination}: cannot be taken from the spool now: {error}");
-            let wait = if matches!(error, SpoolError::Corrupt { .. }) { 60 * LATER } else { LATER };
+            let wait = match error {
+                SpoolError::Claimed(_) => {
+                    log::debug!("id={id} destination={destination}: {error}");
+                    UNWRITTEN
+                }
+                SpoolError::Corrupt { .. } => {
+                    log::error!("id={id} destination={destination}: cannot be taken from the spool: {error}");
+                    60 * LATER
+                }
+                _ => {
+                    ALARM.raise(&error);
+                    LATER
+                }
+            };
             ticket.settle(Resting::For(wait));
             None
         }

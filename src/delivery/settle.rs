@@ -142,7 +142,8 @@ fn write(
         }
         // The spool keeps it and writes it when it can; the claim is held until then.
         Err(SpoolError::Kept(why)) => {
-            log::error!("id={id}: what became of it is not on disk yet and will be written: {why}");
+            // The spool has said what is wrong, once for all of them.
+            log::debug!("id={id}: what became of it is not on disk yet and will be written: {why}");
             ticket.settle(resting);
         }
         Err(error) => {

@@ -12,7 +12,10 @@ use crate::mail::{Envelope, QueueId};
 use crate::metrics::{METRICS, Source};
 use crate::server::{self, Proof};
 use crate::smtp::{Mailbox, Refusal};
-use crate::spool::{Accepted, Draft, Spool, SpoolError};
+use crate::spool::{Accepted, Alarm, Draft, Spool, SpoolError};
+
+/// Every message meets the same disk: one line for all of them.
+static ALARM: Alarm = Alarm::new("mail cannot be taken", "mail is taken again");
 
 /// Takes mail into the spool.
 #[derive(Clone)]
@@ -75,13 +78,14 @@ impl server::Draft for Incoming {
         let hosts = envelope.recipients.iter().map(Mailbox::host);
         let destinations = hosts.map(|host| config.routes.destination(host)).collect();
         let accepted = draft.commit(envelope, destinations, limit).map_err(refusal)?;
+        ALARM.clear();
         Ok(Queued::announce(accepted, &reception))
     }
 }
 
 /// What the client is told (RFC 5321, 4.2.3; RFC 3463, 3.4). What exactly is wrong is for the log, not for strangers.
 fn refusal(error: SpoolError) -> Refusal {
-    log::error!("mail cannot be taken: {error}");
+    ALARM.raise(&error);
     match error {
         SpoolError::Full => Refusal::new(452, 3, 1, "the mail system is full, try again later"),
         _ => Refusal::new(451, 3, 0, "the message could not be stored, try again later"),

@@ -92,6 +92,17 @@ impl Message {
         }
     }
 
+    /// Whether its row will be there after a crash is not known: a body file stays, until that is known.
+    pub(super) fn in_doubt(&mut self) -> Option<QueueId> {
+        match &mut self.content {
+            Content::File(file) => {
+                file.keep();
+                Some(self.id)
+            }
+            Content::Octets { .. } => None,
+        }
+    }
+
     /// The proof. Only for what has been committed.
     pub(super) fn into_accepted(self, claims: &Arc<Claims>) -> Accepted {
         let body = match self.content {

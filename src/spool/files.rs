@@ -9,14 +9,20 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::SpoolError;
+use parking_lot::Mutex;
+
+use super::{Alarm, SpoolError};
 use crate::mail::{Body, QueueId};
+
+/// The most files that are remembered to be removed; others are by the next start.
+const MOST_LEFT: usize = 100_000;
 
 /// The directory of body files.
 pub(super) struct Files {
     path: PathBuf,
-    /// Kept open to be synced.
-    directory: File,
+    /// Files that nobody needs, and that could not be removed.
+    left: Mutex<Vec<QueueId>>,
+    alarm: Alarm,
 }
 
 /// A body file whose row is not committed yet. Its Drop removes the file.
@@ -24,6 +30,9 @@ pub(super) struct BodyFile {
     files: Arc<Files>,
     id: QueueId,
     file: File,
+    /// Its directory, open since before the file was made. A failed sync is told once to each open file description (errseq
+    /// in Linux): over one that others share, somebody else would be told of the name that was lost, and we success.
+    directory: File,
     size: u64,
     keep: bool,
 }
@@ -33,9 +42,10 @@ impl Files {
     pub(super) fn open(path: &Path) -> Result<Files, SpoolError> {
         let path = path.join("body");
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-        let directory = made.and_then(|()| File::open(&path));
-        let directory = directory.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
-        Ok(Files { path, directory })
+        let made = made.and_then(|()| File::open(&path));
+        made.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
+        let alarm = Alarm::new("body files cannot be removed", "body files are removed again");
+        Ok(Files { path, left: Mutex::new(Vec::new()), alarm })
     }
 
     fn name(&self, id: QueueId) -> PathBuf {
@@ -44,9 +54,11 @@ impl Files {
 
     /// A new, empty file (mode 0600); it must not exist.
     pub(super) fn create(self: &Arc<Self>, id: QueueId) -> Result<BodyFile, SpoolError> {
+        let directory =
+            File::open(&self.path).map_err(|e| SpoolError::io("opening the body directory", &e))?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.name(id));
         let file = file.map_err(|e| SpoolError::io("making a body file", &e))?;
-        Ok(BodyFile { files: Arc::clone(self), id, file, size: 0, keep: false })
+        Ok(BodyFile { files: Arc::clone(self), id, file, directory, size: 0, keep: false })
     }
 
     /// The body of a message, which has `size` octets.
@@ -66,11 +78,37 @@ impl Files {
         Ok(Body::File(Arc::new(file), size))
     }
 
-    /// Removes a body file. Failing is no trouble: the next start removes it.
+    /// Removes a body file. What cannot be removed is left for [`Files::remove_left`], or for the next start.
     pub(super) fn remove(&self, id: QueueId) {
-        if let Err(error) = std::fs::remove_file(self.name(id)) {
-            log::warn!("removing the body file of {id}: {error}");
+        match std::fs::remove_file(self.name(id)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                log::warn!("removing the body file of {id}: {error}");
+            }
+            Err(error) => {
+                self.alarm.raise(&error);
+                let mut left = self.left.lock();
+                if left.len() < MOST_LEFT {
+                    left.push(id);
+                }
+            }
         }
+    }
+
+    /// Tries again to remove what could not be removed.
+    pub(super) fn remove_left(&self) {
+        let left = std::mem::take(&mut *self.left.lock());
+        if !left.is_empty() {
+            left.into_iter().for_each(|id| self.remove(id));
+            if !self.has_left() {
+                self.alarm.clear();
+            }
+        }
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_left(&self) -> bool {
+        !self.left.lock().is_empty()
     }
 
     /// Removes every body file without a row, as `is_known` tells. What has another name is left alone.
@@ -105,7 +143,7 @@ impl BodyFile {
 
     /// The file and its name are on disk when this returns.
     pub(super) fn sync(&self) -> Result<(), SpoolError> {
-        let synced = self.file.sync_all().and_then(|()| self.files.directory.sync_all());
+        let synced = self.file.sync_all().and_then(|()| self.directory.sync_all());
         synced.map_err(|e| SpoolError::io("syncing a body file", &e))
     }
 

@@ -10,6 +10,7 @@
 //! ```
 
 mod accepted;
+mod alarm;
 mod checkpointer;
 mod claims;
 mod draft;
@@ -22,6 +23,7 @@ mod operation;
 mod queue;
 mod readers;
 mod records;
+mod renewal;
 mod rows;
 mod schema;
 mod sign;
@@ -34,6 +36,7 @@ mod ticket;
 mod writer;
 
 pub use accepted::{Accepted, Fresh, NewMessage};
+pub use alarm::Alarm;
 pub use draft::Draft;
 pub use error::SpoolError;
 pub use lease::{Lease, LeasedRecipient, Settled, Verdict};

@@ -1,5 +1,8 @@
 //! What the writer is asked to do. Each operation carries who waits for it.
 
+use crossbeam_channel::Sender;
+use rusqlite::Connection;
+
 use super::accepted::Message;
 use super::claims::Claim;
 use super::records::DestinationRecord;
@@ -31,6 +34,10 @@ pub(super) enum Operation {
     },
     /// Keep the standing of destinations.
     Remember(Vec<DestinationRecord>),
+    /// Close the connection to the database, until another comes; the sender is dropped when it is closed.
+    Close(Sender<()>),
+    /// The connection to go on with.
+    Open(Connection),
     /// Whatever a test wants to happen in the writer's thread, to its connection.
     #[cfg(test)]
     Test(Box<dyn Fn(&rusqlite::Connection) + Send>),

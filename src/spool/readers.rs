@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
 use super::{SpoolError, schema};
+use crate::time::{Deadline, clock};
 
 /// How many may read at once.
 const READERS: usize = 4;
@@ -34,13 +35,28 @@ impl Drop for Loan<'_> {
 impl Readers {
     pub(super) fn open(path: &Path) -> Result<Readers, SpoolError> {
         let (back, idle) = bounded(READERS);
-        for _ in 0..READERS {
+        let readers = Readers { idle, back };
+        readers.reopen(path, READERS)?;
+        Ok(readers)
+    }
+
+    /// Closes those that are not on loan for longer than [`PATIENCE`]; says how many.
+    pub(super) fn close(&self) -> usize {
+        let end = Deadline::within(clock::now(), PATIENCE).ends().0;
+        (0..READERS).take_while(|_| self.idle.recv_deadline(end).is_ok()).count()
+    }
+
+    /// Opens so many.
+    pub(super) fn reopen(&self, path: &Path, count: usize) -> Result<(), SpoolError> {
+        let open = |_| {
             let connection = schema::connect(path)?;
             connection.pragma_update(None, "query_only", true).map_err(|e| SpoolError::sql(&e))?;
-            // There is room for all of them.
-            let _ = back.try_send(connection);
-        }
-        Ok(Readers { idle, back })
+            Ok(connection)
+        };
+        let opened = (0..count).map(open).collect::<Result<Vec<_>, SpoolError>>()?;
+        // There is room for all of them.
+        opened.into_iter().for_each(|connection| drop(self.back.try_send(connection)));
+        Ok(())
     }
 
     /// Reads with a connection of the pool.

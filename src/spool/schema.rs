@@ -25,6 +25,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::SpoolError;
@@ -97,16 +98,25 @@ END;
 PRAGMA user_version = 1;
 ";
 
-/// A connection to the database in `path`, set up as all of ours are. The database is made, empty, if it is missing.
-pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
+/// Makes the database in `path`, empty, if it is missing. Only before the first connection: closing any descriptor of a
+/// file gives back all locks that this process has on it (POSIX, `fcntl`), SQLite's among them, and the next `sqlite3` of
+/// an operator would take itself for the last user and remove the log that we write to.
+pub(super) fn make(path: &Path) -> Result<(), SpoolError> {
     let path = path.join("spool.db");
     // Made by us and not by SQLite, for its mode; the files SQLite makes beside it take the mode over.
     let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    made.map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))?;
+    made.map(drop).map_err(|e| SpoolError::io(&format!("opening {}", path.display()), &e))
+}
+
+/// A connection to the database in `path`, set up as all of ours are.
+pub(super) fn connect(path: &Path) -> Result<Connection, SpoolError> {
+    let path = path.join("spool.db");
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags);
     let prepared = connection.and_then(|connection| {
         connection.busy_timeout(BUSY)?;
+        // Only the checkpointer checkpoints: it knows when that would not be safe (`renewal.rs`).
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
              PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",

@@ -33,6 +33,7 @@ pub(super) struct Statements<'c> {
     commit: Statement<'c>,
     rollback: Statement<'c>,
     reserve: Statement<'c>,
+    overwrite: Statement<'c>,
     message: Statement<'c>,
     recipient: Statement<'c>,
     body: Statement<'c>,
@@ -60,6 +61,7 @@ impl<'c> Statements<'c> {
             commit: statement("COMMIT")?,
             rollback: statement("ROLLBACK")?,
             reserve: statement("UPDATE ids SET last = ?1")?,
+            overwrite: statement("UPDATE ids SET last = last + 1")?,
             message: statement("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")?,
             recipient: statement(
                 "INSERT INTO recipients (message, n, address, destination) VALUES (?1, ?2, ?3, ?4)",
@@ -105,6 +107,18 @@ impl<'c> Statements<'c> {
         Ok(())
     }
 
+    /// A transaction that changes nothing of the mail, but writes: its frame takes the place of the first one that a failed
+    /// commit has left in the log, and what follows that is no longer valid.
+    pub(super) fn overwrite(&mut self) -> Result<(), SpoolError> {
+        self.begin()?;
+        let done = self.overwrite.execute([]).map_err(|e| SpoolError::sql(&e));
+        let done = done.and_then(|_| self.commit(&Effects::default()));
+        if done.is_err() {
+            self.roll_back();
+        }
+        done
+    }
+
     /// Undoes the transaction, unless SQLite has done so already.
     pub(super) fn roll_back(&mut self) {
         if !self.connection.is_autocommit()
@@ -124,6 +138,8 @@ impl<'c> Statements<'c> {
                 self.reroute.execute(params![rows::row(*id), n, destination.to_string()]).map(drop)
             }),
             Operation::Remember(records) => records.iter().try_for_each(|record| self.remember(record)),
+            // The writer does these itself.
+            Operation::Close(_) | Operation::Open(_) => Ok(()),
             #[cfg(test)]
             Operation::Test(act) => {
                 act(self.connection);

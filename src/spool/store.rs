@@ -18,8 +18,9 @@ use super::lock::Lock;
 use super::operation::Operation;
 use super::queue::Queue;
 use super::readers::Readers;
+use super::renewal::Renewal;
 use super::writer::{Counts, Writer};
-use super::{Accepted, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
+use super::{Accepted, Alarm, DestinationRecord, Fresh, Lease, SpoolError, Totals, rows, schema};
 use crate::mail::{Destination, MemoryBudget, QueueId, QueueIds};
 use crate::time::{Deadline, clock};
 
@@ -33,7 +34,7 @@ pub struct Spool {
     pub(super) files: Arc<Files>,
     pub(super) queue: Arc<Queue>,
     pub(super) claims: Arc<Claims>,
-    pub(super) readers: Readers,
+    pub(super) readers: Arc<Readers>,
     pub(super) budget: Arc<MemoryBudget>,
     ids: QueueIds,
     counts: Arc<Counts>,
@@ -65,6 +66,7 @@ impl Spool {
     /// [`SpoolError::Corrupt`] when it is no spool, else the words of the file system.
     pub fn open(path: &Path, memory: u64) -> Result<Arc<Spool>, SpoolError> {
         let lock = Arc::new(Lock::take(path)?);
+        schema::make(path)?;
         let connection = schema::connect(path)?;
         schema::prepare(&connection)?;
         let files = Arc::new(Files::open(path)?);
@@ -73,7 +75,7 @@ impl Spool {
         synced.map_err(|e| SpoolError::io(&format!("syncing {}", path.display()), &e))?;
         files.sweep(&mut |id| is_file(&connection, id))?;
         let (last, totals) = count(&connection).map_err(|e| SpoolError::sql(&e))?;
-        let readers = Readers::open(path)?;
+        let readers = Arc::new(Readers::open(path)?);
         let checkpoints = schema::connect(path)?;
 
         let counts = Arc::new(Counts::default());
@@ -92,12 +94,26 @@ impl Spool {
             late: late_in,
             written: written_in,
             gate: Arc::clone(&gate),
+            alarm: Alarm::new("the spool cannot be written", "the spool is written again"),
             lock: Arc::clone(&lock),
         };
-        let checkpointer = Checkpointer { counts: Arc::clone(&counts), written, stop: stopped, gate };
+        let renewal = Renewal {
+            path: path.to_owned(),
+            queue: Arc::clone(&queue),
+            readers: Arc::clone(&readers),
+            stop: stopped.clone(),
+        };
+        let checkpointer = Checkpointer {
+            counts: Arc::clone(&counts),
+            written,
+            stop: stopped,
+            gate,
+            renewal,
+            alarm: Alarm::new("a checkpoint of the spool failed", "checkpoints of the spool work again"),
+        };
         let threads = Threads {
-            writer: Running::start("spool-writer", move || writer.run(&connection))?,
-            checkpointer: Running::start("spool-checkpoint", move || checkpointer.run(&checkpoints))?,
+            writer: Running::start("spool-writer", move || writer.run(connection))?,
+            checkpointer: Running::start("spool-checkpoint", move || checkpointer.run(checkpoints))?,
             stop: Some(stop),
         };
         Ok(Arc::new(Spool {

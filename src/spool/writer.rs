@@ -2,7 +2,9 @@
 //!
 //! - Whoever waits is answered after the sync, never before.
 //! - An operation that cannot be done spoils no other: the group is then done one by one.
-//! - After a failed commit the transaction is rolled back and done anew; the COMMIT itself is never repeated.
+//! - After a failed commit the transaction is rolled back, and its frames are written anew if it is done again; the COMMIT
+//!   itself is never repeated. What it has left in the log is whole when only the sync failed, and a start after a crash would
+//!   take it for committed: so it is overwritten before anything else is written, or answered.
 //! - A settlement that cannot be written is kept and tried again until it is on disk, with its claim: what was delivered
 //!   is not sent again by this process.
 
@@ -21,7 +23,8 @@ use super::operation::{Letters, Operation};
 use super::queue::Queue;
 use super::statements::{Effects, Statements};
 use super::ticket::Answer;
-use super::{Accepted, SpoolError, Totals};
+use super::{Accepted, Alarm, SpoolError, Totals};
+use crate::mail::QueueId;
 use crate::metrics::METRICS;
 use crate::time::clock;
 
@@ -63,6 +66,8 @@ pub(super) struct Writer {
     pub(super) written: Sender<()>,
     /// Held during a transaction, so that the checkpointer can stop the writer for a moment.
     pub(super) gate: Arc<Mutex<()>>,
+    /// Says that nothing can be written.
+    pub(super) alarm: Alarm,
     /// While the writer lives the spool stays locked, even when whoever opened it has stopped waiting for its end.
     pub(super) lock: Arc<Lock>,
 }
@@ -87,53 +92,108 @@ enum Failed {
 
 impl Writer {
     /// Writes until it is stopped.
-    pub(super) fn run(self, connection: &Connection) {
+    pub(super) fn run(self, connection: Connection) {
         let _closing = Closing(Arc::clone(&self.queue));
         let _lock = Arc::clone(&self.lock);
-        match Statements::prepare(connection) {
-            Ok(statements) => Running { writer: self, statements, kept: Vec::new() }.run(),
-            Err(error) => log::error!("the spool's writer cannot start: {error}"),
+        let mut memory = Memory::default();
+        let mut connection = Some(connection);
+        while let Some(open) = connection.take() {
+            let closing = match Statements::prepare(&open) {
+                Ok(statements) => Running { writer: &self, statements, memory: &mut memory }.run(),
+                Err(error) => {
+                    log::error!("the spool's writer cannot start: {error}");
+                    None
+                }
+            };
+            drop(open);
+            if let Some(closing) = closing {
+                drop(closing);
+                connection = self.wait(&mut memory);
+            }
+        }
+        if !memory.kept.is_empty() {
+            log::error!(
+                "{} settlements could not be written before the end: what was delivered may be sent again",
+                memory.kept.len()
+            );
         }
     }
-}
 
-/// The writer at work.
-struct Running<'c> {
-    writer: Writer,
-    statements: Statements<'c>,
-    /// What must not be forgotten, and could not be written.
-    kept: Vec<Operation>,
-}
-
-impl Running<'_> {
-    fn run(mut self) {
-        let (mut wait, mut retry) = (RETRY.0, clock::now());
-        loop {
-            let end = if self.kept.is_empty() { clock::now() + IDLE } else { retry };
-            let taken = self.writer.queue.take(end);
-            let had_kept = !self.kept.is_empty();
-            self.group(taken.operations);
-            if !had_kept {
-                wait = RETRY.0;
-                retry = clock::now() + wait;
+    /// Waits for the connection to go on with; refuses or keeps what comes meanwhile. None: it is to stop.
+    fn wait(&self, memory: &mut Memory) -> Option<Connection> {
+        let error = SpoolError::Temporary("database: it is being opened anew".into());
+        let mut connection = None;
+        while connection.is_none() {
+            let taken = self.queue.take(clock::now() + IDLE);
+            for operation in taken.operations {
+                match operation {
+                    Operation::Open(open) => connection = Some(open),
+                    operation => memory.fail(operation, &error),
+                }
             }
-            if !self.kept.is_empty() && (taken.stop || clock::now() >= retry) {
-                let kept = std::mem::take(&mut self.kept);
-                self.group(kept);
-                wait = (wait * 2).min(RETRY.1);
-                retry = clock::now() + wait;
-            }
-            self.writer.queue.set_kept(self.kept.len());
-            if taken.stop {
+            self.queue.set_kept(memory.kept.len());
+            if taken.stop && connection.is_none() {
                 break;
             }
         }
-        if !self.kept.is_empty() {
-            log::error!(
-                "{} settlements could not be written before the end: what was delivered may be sent again",
-                self.kept.len()
-            );
+        connection
+    }
+}
+
+/// What outlives a connection.
+#[derive(Default)]
+struct Memory {
+    /// What must not be forgotten, and could not be written.
+    kept: Vec<Operation>,
+    /// The log has what a failed commit has left there.
+    doubt: bool,
+    /// The body files that it names.
+    doubtful: Vec<QueueId>,
+}
+
+/// The writer at work.
+struct Running<'c, 'w> {
+    writer: &'w Writer,
+    statements: Statements<'c>,
+    memory: &'w mut Memory,
+}
+
+impl Running<'_, '_> {
+    /// Writes until it is stopped, or asked to close the connection: then it gives what is to be dropped after that.
+    fn run(mut self) -> Option<Sender<()>> {
+        let (mut wait, mut retry) = (RETRY.0, clock::now());
+        let mut asked = None;
+        loop {
+            let had_left = self.has_left();
+            let end = if had_left { retry } else { clock::now() + IDLE };
+            let mut taken = self.writer.queue.take(end);
+            asked = closing(&mut taken.operations).or(asked);
+            self.group(taken.operations);
+            if !had_left {
+                wait = RETRY.0;
+                retry = clock::now() + wait;
+            }
+            if self.has_left() && (taken.stop || clock::now() >= retry) {
+                let kept = std::mem::take(&mut self.memory.kept);
+                self.group(kept);
+                if let Err(error) = self.settle_doubt() {
+                    self.writer.alarm.raise(&error);
+                }
+                self.writer.files.remove_left();
+                wait = (wait * 2).min(RETRY.1);
+                retry = clock::now() + wait;
+            }
+            self.writer.queue.set_kept(self.memory.kept.len());
+            // Whoever opens the database anew would take what is in doubt for committed.
+            if taken.stop || (asked.is_some() && !self.memory.doubt) {
+                return if taken.stop { None } else { asked };
+            }
         }
+    }
+
+    /// Whether there is something to be tried again.
+    fn has_left(&self) -> bool {
+        self.memory.doubt || !self.memory.kept.is_empty() || self.writer.files.has_left()
     }
 
     /// Does a group of operations, and answers them.
@@ -148,15 +208,15 @@ impl Running<'_> {
         if operations.is_empty() {
             return;
         }
-        match self.transact(&operations) {
+        match self.transact(&mut operations) {
             Ok(effects) => self.succeed(operations, effects),
             // On a full disk there may be room for a small one.
             Err(Failed::Operation(_) | Failed::Commit(SpoolError::Full)) if operations.len() > 1 => {
                 self.one_by_one(operations);
             }
             Err(Failed::Operation(error) | Failed::Commit(error)) => {
-                log::error!("{} operations could not be written: {error}", operations.len());
-                operations.into_iter().for_each(|operation| self.fail(operation, &error));
+                self.writer.alarm.raise(&error);
+                operations.into_iter().for_each(|operation| self.memory.fail(operation, &error));
             }
         }
     }
@@ -164,22 +224,20 @@ impl Running<'_> {
     /// Does each in a transaction of its own, until the disk itself refuses.
     fn one_by_one(&mut self, operations: Vec<Operation>) {
         let mut refused = None;
-        for operation in operations {
+        for mut operation in operations {
             let result = match &refused {
-                None => self.transact(std::slice::from_ref(&operation)),
+                None => self.transact(std::slice::from_mut(&mut operation)),
                 Some(error) => Err(Failed::Commit(SpoolError::clone(error))),
             };
             match result {
                 Ok(effects) => self.succeed(vec![operation], effects),
                 Err(Failed::Operation(error)) => {
-                    log::error!("an operation could not be written: {error}");
-                    self.fail(operation, &error);
+                    self.writer.alarm.raise(&error);
+                    self.memory.fail(operation, &error);
                 }
                 Err(Failed::Commit(error)) => {
-                    if refused.is_none() {
-                        log::error!("the spool cannot be written: {error}");
-                    }
-                    self.fail(operation, &error);
+                    self.writer.alarm.raise(&error);
+                    self.memory.fail(operation, &error);
                     // Another error of the disk will be there the next time, and each try may take long.
                     refused = (error != SpoolError::Full).then_some(error);
                 }
@@ -187,8 +245,11 @@ impl Running<'_> {
         }
     }
 
-    fn transact(&mut self, operations: &[Operation]) -> Result<Effects, Failed> {
-        let _gate = self.writer.gate.lock();
+    fn transact(&mut self, operations: &mut [Operation]) -> Result<Effects, Failed> {
+        // Until what is in doubt is settled nothing is added to it.
+        self.settle_doubt().map_err(Failed::Commit)?;
+        let gate = Arc::clone(&self.writer.gate);
+        let _gate = gate.lock();
         let began = clock::now();
         self.statements.begin().map_err(Failed::Commit)?;
         let mut effects = Effects::default();
@@ -204,13 +265,41 @@ impl Running<'_> {
             }
             Err(failed) => {
                 self.statements.roll_back();
+                if matches!(failed, Failed::Commit(_)) {
+                    self.doubt(operations);
+                }
                 Err(failed)
             }
         }
     }
 
+    /// A commit has failed: what it left in the log is overwritten. If even that cannot be done, body files that it names
+    /// stay until it can.
+    fn doubt(&mut self, operations: &mut [Operation]) {
+        self.memory.doubt = self.statements.overwrite().is_err();
+        if self.memory.doubt {
+            let files = operations.iter_mut().filter_map(|operation| match operation {
+                Operation::Accept(accept) => accept.message.in_doubt(),
+                _ => None,
+            });
+            self.memory.doubtful.extend(files);
+        }
+    }
+
+    fn settle_doubt(&mut self) -> Result<(), SpoolError> {
+        if self.memory.doubt {
+            let gate = Arc::clone(&self.writer.gate);
+            let _gate = gate.lock();
+            self.statements.overwrite()?;
+            self.memory.doubt = false;
+            self.memory.doubtful.drain(..).for_each(|id| self.writer.files.remove(id));
+        }
+        Ok(())
+    }
+
     /// It is on disk.
     fn succeed(&mut self, operations: Vec<Operation>, effects: Effects) {
+        self.writer.alarm.clear();
         let counts = &self.writer.counts;
         counts.add(effects.messages, effects.recipients);
         counts.commits.fetch_add(1, Ordering::Relaxed);
@@ -220,7 +309,7 @@ impl Running<'_> {
                     accept.message.committed();
                     if let Err(Ok(message)) = accept.answer.give(Ok(accept.message)) {
                         // The client gave up while it was being written, and will send it again.
-                        self.kept.push(Operation::Forget { id: message.id, file: message.is_file() });
+                        self.memory.kept.push(Operation::Forget { id: message.id, file: message.is_file() });
                     }
                 }
                 Operation::Settle(mut settlement) => {
@@ -254,7 +343,9 @@ impl Running<'_> {
             let _ = self.writer.late.send(letter.into_accepted(&self.writer.claims));
         }
     }
+}
 
+impl Memory {
     /// It is not on disk, and nothing of it is.
     fn fail(&mut self, operation: Operation, error: &SpoolError) {
         match operation {
@@ -273,5 +364,15 @@ impl Running<'_> {
             }
             _ => {}
         }
+    }
+}
+
+/// Takes the wish to close the connection out of a group; what came before it in the group is done first, and what came
+/// after it too.
+fn closing(operations: &mut Vec<Operation>) -> Option<Sender<()>> {
+    let place = operations.iter().position(|operation| matches!(operation, Operation::Close(_)))?;
+    match operations.remove(place) {
+        Operation::Close(closing) => Some(closing),
+        _ => None,
     }
 }

@@ -1,9 +1,10 @@
 //! What a relay costs, read from /proc: processor time, memory, threads, descriptors.
 //!
-//! A relay of one process is read exactly (the kernel keeps its peak). One of many processes is all there is in our place
-//! but ourselves, and its memory is sampled, as the sum of proportional shares, so that pages its processes have in common
-//! count once.
+//! The kernel adds up the time of all its processes in their control group (`cgroup`), those included that have ended. The peak
+//! of one process is the kernel's too. Memory of many processes is sampled, as the sum of proportional shares, so that pages
+//! they have in common count once.
 
+use crate::cgroup;
 use crate::namespace::processes;
 use crate::wait::pause;
 use std::fs;
@@ -22,11 +23,13 @@ pub struct Gauge {
     peak: Arc<AtomicU64>,
     stopping: Arc<AtomicBool>,
     sampling: Option<JoinHandle<()>>,
+    /// What the group had spent before.
+    before: f64,
 }
 
 impl Gauge {
-    /// Starts to look.
-    pub fn start(process: Option<u32>) -> Gauge {
+    /// Starts to look, at one process or at all there are; `before` is what the group had spent before the relay started.
+    pub fn start(process: Option<u32>, before: f64) -> Gauge {
         let (peak, stopping) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let sampling = process.is_none().then(|| {
             let (peak, stopping) = (Arc::clone(&peak), Arc::clone(&stopping));
@@ -39,7 +42,7 @@ impl Gauge {
                 }
             })
         });
-        Gauge { process, peak, stopping, sampling }
+        Gauge { process, peak, stopping, sampling, before }
     }
 
     /// The most memory so far, in octets.
@@ -52,13 +55,25 @@ impl Gauge {
 
     /// Processor seconds so far, user and system.
     pub fn seconds(&self) -> f64 {
+        if let Some(spent) = cgroup::seconds() {
+            return spent - self.before;
+        }
+        // Without a group: who runs, whom they have waited for, and the orphans that are ours now and wait for the sweep.
         let all =
             || processes().iter().map(|process| process.as_raw_nonzero().get().unsigned_abs()).collect();
-        let ticks: u64 = self.process.map_or_else(all, |one| vec![one]).into_iter().filter_map(ticks).sum();
-        #[allow(clippy::cast_precision_loss)] // Hundredths of seconds.
-        let ticks = ticks as f64;
-        ticks / 100.0
+        hundredths(self.process.map_or_else(all, |one| vec![one]).into_iter().filter_map(ticks).sum())
     }
+}
+
+/// Processor seconds of ourselves: the driver, the far side and the nameserver.
+pub fn own_seconds() -> f64 {
+    let ticks = fields(std::process::id()).map_or(0, |fields| fields.iter().take(2).sum());
+    hundredths(ticks)
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn hundredths(ticks: u64) -> f64 {
+    ticks as f64 / 100.0
 }
 
 impl Drop for Gauge {
@@ -86,9 +101,13 @@ fn shared(process: i32) -> u64 {
 
 /// utime, stime and those of children that have been waited for: fields 14 to 17 of `/proc/N/stat`, in hundredths of a second.
 fn ticks(process: u32) -> Option<u64> {
+    fields(process).map(|fields| fields.iter().sum())
+}
+
+fn fields(process: u32) -> Option<Vec<u64>> {
     let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
-    Some(rest.split_ascii_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum())
+    Some(rest.split_ascii_whitespace().skip(11).take(4).filter_map(|field| field.parse().ok()).collect())
 }
 
 /// A process at one moment.

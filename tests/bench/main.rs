@@ -1,4 +1,5 @@
-//! `make bench`: the relay and its peers, side by side, among hosts that misbehave. It prints, and asserts nothing.
+//! `make bench`: the relay and its peers, side by side, with healthy hosts and among such that misbehave. It prints, and
+//! asserts nothing.
 //!
 //! Source, nameserver and far side are threads of this one program, in a network namespace of its own where port 25 and
 //! port 53 are free; relays run beside it, one at a time, from private directories. What is counted is counted at the
@@ -7,13 +8,15 @@
 //! `BENCH=holes-200,idle-pool` (or arguments) chooses workloads, `BENCH_RELAYS=sendoff,postfix` relays, `BENCH_PEERS=1` lets
 //! peers take part in what is only for ours, `BENCH_EXTRA_RELAY='name=command'` adds a relay, `BENCH_SESSIONS=1000000` makes
 //! `sessions` that long, `BENCH_WORST=1` says when the slowest messages of a batch were due, `BENCH_SENDOFF` names another build of
-//! Sendoff.
+//! Sendoff. `BENCH_ROUNDS=3` gives each relay three turns in what is compared, and `BENCH_SECONDS=8` says how long each sends;
+//! `BENCH_DRAIN=2000` how much mail is queued for `drain`.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "a bench is the outside world: it has clocks and sockets of its own"
 )]
 
+mod cgroup;
 mod gauge;
 mod machine;
 mod nameserver;
@@ -31,13 +34,21 @@ mod work;
 use relay::Relay;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use street::Street;
-use work::{Bench, crowd, holes, pool, sessions};
+use work::{Bench, crowd, drain, growth, holes, number, pool, sessions, throughput};
 
-/// A workload by its name, and whether the peers can be asked to take part in it.
+/// A workload by its name.
 type Workload = (&'static str, fn(&Bench));
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 13] = [
+    ("steady", throughput::steady),
+    ("one-domain", throughput::one_domain),
+    ("large", throughput::large),
+    ("recipients", throughput::recipients),
+    ("trickle", throughput::trickle),
+    ("drain", drain::run),
+    ("growth", growth::run),
     ("holes-200", holes::run),
     ("holes-10000-over-200-addresses", crowd::over_200_addresses),
     ("holes-10000-at-one-address", crowd::at_one_address),
@@ -81,9 +92,7 @@ fn scratch() -> PathBuf {
 /// Gets what needs the network outside, and goes in.
 fn outside() -> ExitCode {
     if namespace::is_root() {
-        if let Err(reason) = relay::fetch(&scratch()) {
-            eprintln!("bench: OpenSMTPD: {reason}");
-        }
+        relay::fetch(&scratch());
     } else {
         eprintln!("bench: not root, so the peers cannot run: only Sendoff, in a namespace of this user");
     }
@@ -98,6 +107,7 @@ fn inside(workloads: &[Workload]) -> ExitCode {
             "the namespace cannot be furnished (it takes root, or unprivileged user namespaces): {reason}"
         ));
     }
+    cgroup::make(&scratch);
     if let Err(error) = nameserver::start() {
         return stop(&format!("the nameserver cannot listen at port 53: {error}"));
     }
@@ -111,7 +121,9 @@ fn inside(workloads: &[Workload]) -> ExitCode {
         relays.retain(|relay| wanted.contains(&relay.name().to_lowercase()));
     }
     machine::print(&scratch, &relays, &missing);
-    let bench = Bench { street, scratch, relays };
+    let rounds = number("BENCH_ROUNDS", 1).max(1);
+    let seconds = Duration::from_secs(number("BENCH_SECONDS", 8).max(1) as u64);
+    let bench = Bench { street, scratch, relays, rounds, seconds };
     workloads.iter().for_each(|(_, run)| run(&bench));
     match bench.street.post.strangers() {
         0 => {}
@@ -120,5 +132,6 @@ fn inside(workloads: &[Workload]) -> ExitCode {
         ),
     }
     namespace::sweep();
+    cgroup::remove();
     ExitCode::SUCCESS
 }

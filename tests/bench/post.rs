@@ -3,10 +3,11 @@
 //! The source and the far side are threads of one program, so one clock times both ends, and a loss or a duplicate is
 //! seen by number. A message carries its batch and number in a header line.
 
+use crate::talk::Recipients;
 use memchr::memmem;
 use parking_lot::RwLock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// The header line that tells which message this is.
@@ -15,8 +16,8 @@ pub const MARK: &str = "X-Bench: ";
 /// All batches of a run.
 #[derive(Default)]
 pub struct Post {
-    batches: RwLock<Vec<Arc<Batch>>>,
-    /// Messages that are none of ours: bounces, and leftovers of an earlier run.
+    batches: RwLock<Vec<Weak<Batch>>>,
+    /// Messages that are none of ours: bounces, and what comes after its batch was given up.
     strangers: AtomicU64,
 }
 
@@ -25,10 +26,15 @@ pub struct Batch {
     number: usize,
     base: Instant,
     letters: Vec<Letter>,
+    /// Recipients of each, at most 64, and the bits of all of them.
+    each: u32,
+    whole: u64,
     refused: AtomicU64,
-    /// Letters of which a copy has arrived, and copies in all.
+    /// Letters that have arrived at every recipient.
     arrived: AtomicU64,
+    /// Copies, by recipient: all, and those that were the first at theirs.
     copies: AtomicU64,
+    first: AtomicU64,
 }
 
 /// Moments in nanoseconds since the batch began; zero: not yet.
@@ -36,31 +42,43 @@ pub struct Batch {
 struct Letter {
     due: AtomicU64,
     accepted: AtomicU64,
+    /// When it was at the last of its recipients.
     arrived: AtomicU64,
-    copies: AtomicU32,
+    /// The recipients that have it, by bit.
+    at: AtomicU64,
 }
 
 impl Post {
-    /// A new batch of so many messages.
+    /// A new batch of so many messages, each with one recipient.
     pub fn batch(&self, count: usize) -> Arc<Batch> {
+        self.batch_of(count, 1)
+    }
+
+    /// A new batch of so many messages, each with so many recipients, 64 at most. It is counted as long as it is held.
+    pub fn batch_of(&self, count: usize, each: u32) -> Arc<Batch> {
         let mut batches = self.batches.write();
+        let letters = (0..count).map(|_| Letter::default()).collect();
         let batch = Arc::new(Batch {
             number: batches.len(),
             base: Instant::now(),
-            letters: (0..count).map(|_| Letter::default()).collect(),
+            letters,
+            each,
+            whole: u64::MAX >> 64_u32.saturating_sub(each),
             refused: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
             copies: AtomicU64::new(0),
+            first: AtomicU64::new(0),
         });
-        batches.push(Arc::clone(&batch));
+        batches.push(Arc::downgrade(&batch));
         batch
     }
 
     /// The far side has a message that begins like this.
-    pub fn arrived(&self, head: &[u8]) {
+    pub fn arrived(&self, head: &[u8], recipients: Recipients) {
         let place = mark(head).and_then(|(batch, number)| {
-            let batch = self.batches.read().get(batch).map(Arc::clone)?;
-            batch.letters.get(number)?.arrived(&batch).then_some(())
+            let batch = self.batches.read().get(batch)?.upgrade()?;
+            batch.letters.get(number)?.arrived(&batch, recipients);
+            Some(())
         });
         if place.is_none() {
             self.strangers.fetch_add(1, Ordering::Relaxed);
@@ -83,13 +101,15 @@ fn mark(head: &[u8]) -> Option<(usize, usize)> {
 }
 
 impl Letter {
-    fn arrived(&self, batch: &Batch) -> bool {
-        batch.copies.fetch_add(1, Ordering::Relaxed);
-        if self.copies.fetch_add(1, Ordering::Relaxed) == 0 {
+    fn arrived(&self, batch: &Batch, recipients: Recipients) {
+        let before = self.at.fetch_or(recipients.which, Ordering::Relaxed);
+        let new = recipients.which & !before;
+        batch.copies.fetch_add(recipients.count.into(), Ordering::Relaxed);
+        batch.first.fetch_add(new.count_ones().into(), Ordering::Relaxed);
+        if before != batch.whole && before | new == batch.whole {
             self.arrived.store(batch.now(), Ordering::Relaxed);
             batch.arrived.fetch_add(1, Ordering::Release);
         }
-        true
     }
 }
 
@@ -121,8 +141,39 @@ impl Batch {
     }
 
     /// The relay has said something else, or nothing.
-    pub fn refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    pub fn refused(&self, error: &std::io::Error) {
+        if self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+            eprintln!("bench: the first message that was not accepted: {}", error.to_string().trim());
+        }
+    }
+
+    /// How many recipients each message has.
+    pub fn each(&self) -> usize {
+        self.each as usize
+    }
+
+    /// Recipients that were promised a message (the relay said 250) and do not have it, so far.
+    pub fn missing(&self) -> usize {
+        let promised = self.letters.iter().filter(|letter| letter.accepted.load(Ordering::Relaxed) > 0);
+        promised.map(|letter| (self.whole & !letter.at.load(Ordering::Relaxed)).count_ones() as usize).sum()
+    }
+
+    /// How long ago it began.
+    pub fn age(&self) -> Duration {
+        self.base.elapsed()
+    }
+
+    /// How many the relay has taken so far.
+    pub fn accepted_so_far(&self) -> usize {
+        self.letters.iter().filter(|letter| letter.accepted.load(Ordering::Relaxed) > 0).count()
+    }
+
+    /// When this share of what has arrived was there, from the beginning of the batch.
+    pub fn arrival(&self, share: f64) -> Option<Duration> {
+        let moments = self.letters.iter().map(|letter| letter.arrived.load(Ordering::Relaxed));
+        let mut moments: Vec<_> = moments.filter(|moment| *moment > 0).map(Duration::from_nanos).collect();
+        moments.sort_unstable();
+        quantile(&moments, share)
     }
 
     /// How many have arrived so far.
@@ -133,7 +184,7 @@ impl Batch {
     /// What has become of it so far.
     pub fn summary(&self) -> Summary {
         let load = |moment: &AtomicU64| moment.load(Ordering::Relaxed);
-        let mut summary = Summary { planned: self.len(), ..Summary::default() };
+        let mut summary = Summary { planned: self.len(), lost: self.missing(), ..Summary::default() };
         summary.refused = usize::try_from(load(&self.refused)).unwrap_or(usize::MAX);
         for letter in &self.letters {
             let (due, accepted, arrived) = (load(&letter.due), load(&letter.accepted), load(&letter.arrived));
@@ -148,11 +199,10 @@ impl Batch {
                 // A message may be there before the client has read its 250.
                 summary.from_accept.push(Duration::from_nanos(arrived.saturating_sub(accepted)));
             }
-            summary.lost += usize::from(accepted > 0 && arrived == 0);
         }
         summary.delivered = self.delivered();
-        let copies = usize::try_from(load(&self.copies)).unwrap_or(usize::MAX);
-        summary.duplicates = copies.saturating_sub(summary.delivered);
+        let surplus = load(&self.copies).saturating_sub(load(&self.first));
+        summary.duplicates = usize::try_from(surplus).unwrap_or(usize::MAX);
         summary.from_accept.sort_unstable();
         summary.from_due.sort_unstable();
         summary.slowest.sort_unstable_by_key(|(_, took)| std::cmp::Reverse(*took));
@@ -167,8 +217,9 @@ pub struct Summary {
     pub accepted: usize,
     pub refused: usize,
     pub delivered: usize,
-    /// Accepted, and not there yet.
+    /// Recipients that were promised a message and do not have it yet.
     pub lost: usize,
+    /// Copies for a recipient that had one.
     pub duplicates: usize,
     /// When the last one came, from the beginning of the batch.
     pub last: Duration,

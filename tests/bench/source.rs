@@ -23,7 +23,8 @@ pub const FROM: &str = "bench@good0.test";
 pub struct Order {
     /// The relay.
     pub relay: SocketAddr,
-    /// The recipient of each message, by its number.
+    /// The recipient of each message, by its number; with several (`Batch::each`), recipient `k` of message `n` is that of
+    /// `n * each + k`.
     pub to: fn(usize) -> String,
     /// Clients at once, each with one session.
     pub clients: usize,
@@ -85,16 +86,31 @@ fn work(batch: &Batch, order: &Order, next: &AtomicUsize, begin: Instant) {
         }
         batch.due(number, Instant::now().saturating_duration_since(due));
         let mut hand_over = || hand_over(&mut session, batch, order, number, &filler);
-        // A relay may end a session when it has had enough of it; the message is refused if a new one does not take it.
-        let sent = hand_over().or_else(|_| hand_over());
-        if sent.is_ok() {
-            batch.accepted(number);
-        } else {
-            batch.refused();
+        // A relay may end a session when it has had enough of it; the message is refused if a new one does not take it. Once
+        // its final dot is on the way it is not sent again: the duplicate would be ours.
+        let sent = match hand_over() {
+            Err(Trouble::Before(_)) => hand_over(),
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => batch.accepted(number),
+            Err(Trouble::Before(error) | Trouble::After(error)) => batch.refused(&error),
         }
     }
     if let Some(mut session) = session {
         let _ = session.say(b"QUIT\r\n").and_then(|()| session.hear(b'2'));
+    }
+}
+
+/// Why a message was not taken: an error before its final dot was sent, or one after it.
+enum Trouble {
+    Before(Error),
+    After(Error),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Trouble {
+        Trouble::Before(error)
     }
 }
 
@@ -105,32 +121,37 @@ fn hand_over(
     order: &Order,
     number: usize,
     filler: &[u8],
-) -> Result<(), Error> {
+) -> Result<(), Trouble> {
     let mut session = match kept.take() {
         Some(session) => session,
         None => Session::open(order.relay)?,
     };
-    let (from, to) = (if order.null { "" } else { FROM }, (order.to)(number));
-    let commands = [format!("MAIL FROM:<{from}>\r\n"), format!("RCPT TO:<{to}>\r\n"), "DATA\r\n".to_owned()];
+    let from = if order.null { "" } else { FROM };
+    let each = batch.each();
+    let to: Vec<_> = (0..each).map(|k| (order.to)(number * each + k)).collect();
+    let mut commands = vec![(format!("MAIL FROM:<{from}>\r\n"), b'2')];
+    commands.extend(to.iter().map(|to| (format!("RCPT TO:<{to}>\r\n"), b'2')));
+    commands.push(("DATA\r\n".to_owned(), b'3'));
     if session.pipelining {
-        session.say(commands.concat().as_bytes())?;
+        session.say(commands.iter().map(|(command, _)| command.as_str()).collect::<String>().as_bytes())?;
     }
-    for (command, class) in commands.iter().zip(*b"223") {
+    for (command, class) in &commands {
         if !session.pipelining {
             session.say(command.as_bytes())?;
         }
-        session.hear(class)?;
+        session.hear(*class)?;
     }
-    let mut message = Vec::with_capacity(filler.len() + 200);
+    let mut message = Vec::with_capacity(filler.len() + 300);
+    let head = batch.mark(number);
+    let process = std::process::id();
     write!(
         message,
-        "{}\r\nMessage-ID: <{number}.{}@bench.test>\r\nFrom: <{FROM}>\r\nTo: <{to}>\r\nSubject: {number}\r\n\r\n",
-        batch.mark(number),
-        std::process::id()
+        "{head}\r\nMessage-ID: <{number}.{process}@bench.test>\r\nFrom: <{FROM}>\r\nTo: <{}>\r\nSubject: {number}\r\n\r\n",
+        to[0]
     )?;
     message.extend(filler);
     session.say(&message)?;
-    session.hear(b'2')?;
+    session.hear(b'2').map_err(Trouble::After)?;
     *kept = Some(session);
     Ok(())
 }

@@ -61,9 +61,14 @@ impl Street {
         self.healed.store(false, Ordering::Relaxed);
     }
 
+    /// All hosts at which somebody listens are good to new connections from now on.
+    pub fn relent(&self) {
+        self.healed.store(true, Ordering::Relaxed);
+    }
+
     /// All hosts are good from now on; also those that refused, for whom somebody listens now.
     pub fn heal(self: &Arc<Self>) -> std::io::Result<()> {
-        self.healed.store(true, Ordering::Relaxed);
+        self.relent();
         let listener = listen(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, PORT).into())?;
         let mut hosts = Hosts::new(Arc::clone(self), listener)?;
         std::thread::spawn(move || hosts.run());
@@ -307,7 +312,7 @@ impl Guest {
         match self.manners {
             Manners::Good => {
                 let next = self.talk.hear(bytes, reply, |head, recipients| {
-                    (0..recipients.min(1)).for_each(|_| post.arrived(head));
+                    post.arrived(head, recipients);
                     true
                 });
                 next == Next::Stay

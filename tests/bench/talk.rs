@@ -12,7 +12,7 @@ const DOT: &[u8] = b"\r\n.\r\n";
 pub struct Talk {
     /// A command that has not ended yet.
     line: Vec<u8>,
-    recipients: u32,
+    recipients: Recipients,
     /// The message being taken.
     data: Option<Data>,
 }
@@ -21,6 +21,27 @@ struct Data {
     head: Vec<u8>,
     /// The last octets: the final dot may be split over two reads. It begins as if a line had just ended.
     tail: Vec<u8>,
+}
+
+/// The recipients of one transaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recipients {
+    /// How many there were.
+    pub count: u32,
+    /// Which: `r7@` is bit 7, and whoever has no number is bit 0.
+    pub which: u64,
+}
+
+impl Recipients {
+    fn add(&mut self, line: &[u8]) {
+        let name =
+            memchr(b'<', line).and_then(|at| line.get(at + 1..)).and_then(|name| name.strip_prefix(b"r"));
+        let digits = name.unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit());
+        let number =
+            digits.fold(0_u32, |sum, digit| sum.wrapping_mul(10).wrapping_add(u32::from(digit - b'0')));
+        self.count += 1;
+        self.which |= 1 << (number % 64);
+    }
 }
 
 /// What the host does next.
@@ -32,13 +53,13 @@ pub enum Next {
 }
 
 impl Talk {
-    /// Hears `bytes` and writes what is answered into `out`. For a message, `arrived` gets its first octets and the number of its
-    /// recipients, and says whether the final dot is answered.
+    /// Hears `bytes` and writes what is answered into `out`. For a message, `arrived` gets its first octets and its recipients,
+    /// and says whether the final dot is answered.
     pub fn hear(
         &mut self,
         mut bytes: &[u8],
         out: &mut Vec<u8>,
-        mut arrived: impl FnMut(&[u8], u32) -> bool,
+        mut arrived: impl FnMut(&[u8], Recipients) -> bool,
     ) -> Next {
         while !bytes.is_empty() {
             if let Some(data) = &mut self.data {
@@ -70,7 +91,7 @@ impl Talk {
         let reply: &[u8] = match verb.as_slice() {
             b"EHLO" => b"250-far.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 104857600\r\n",
             b"RCPT" => {
-                self.recipients += 1;
+                self.recipients.add(line);
                 b"250 2.1.5 ok\r\n"
             }
             b"DATA" => {
@@ -82,7 +103,7 @@ impl Talk {
                 return Next::Close;
             }
             b"HELO" | b"MAIL" | b"RSET" | b"NOOP" => {
-                self.recipients = 0;
+                self.recipients = Recipients::default();
                 b"250 2.0.0 ok\r\n"
             }
             _ => b"500 5.5.1 what?\r\n",

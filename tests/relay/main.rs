@@ -32,6 +32,8 @@ mod regression;
 mod retries;
 mod sendmail;
 mod settings;
+#[path = "../torture/strace.rs"]
+mod strace;
 mod street;
 mod submission;
 mod tools;

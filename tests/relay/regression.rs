@@ -3,8 +3,11 @@
 use crate::house::House;
 use crate::look::{recipients, text, wait_empty, wait_last};
 use crate::peer::{Peer, Sink, dialog};
+use crate::strace::Strace;
+use crate::tools::{run, tool};
 use crate::wait::{SOON, wait_until};
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 
 const HELLO: &str = "Subject: hello\n\nhello\n";
 
@@ -204,4 +207,61 @@ fn a_message_that_is_refused_at_the_door_is_told_why() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(65), "{said}");
     assert!(said.contains("1000 are allowed"), "{said}");
+}
+
+/// Found here: every connection to the database began with an open and a close of its file, and the close gave back the
+/// locks of the others. An operator's `sqlite3` took itself for the last user and removed the log under the running relay;
+/// what was accepted from then on was in a file without a name, and a kill lost it.
+#[test]
+fn an_operator_who_looks_into_the_spool_does_not_take_the_log_away() {
+    let Some(sqlite3) = tool("sqlite3") else { return };
+    let house = House::new().set("retry.delays", "[\"100s\"]").start();
+    let sink = house.good("x.test");
+    sink.reply_to("RCPT", "450 4.2.1 later");
+    for n in 0..3 {
+        let mut command = Command::new(&sqlite3);
+        command.arg(house.spool().join("spool.db")).arg("SELECT count(*) FROM messages");
+        let looked = run(&mut command);
+        assert_eq!(String::from_utf8_lossy(&looked.stdout).trim(), n.to_string(), "{looked:?}");
+        let submitted = house.submit("a@sender.test", &[&format!("b{n}@x.test")], HELLO);
+        assert_eq!(submitted.unwrap().code, 250);
+        wait_last(&house, &format!("b{n}@x.test"), "450 4.2.1 later");
+    }
+    assert!(house.spool().join("spool.db-wal").exists());
+    house.kill9();
+    sink.heal();
+    house.start_again();
+    assert_eq!(recipients(&house).len(), 3);
+}
+
+/// Found here: a commit whose sync had failed was rolled back and its client told 451, but it stood whole in the log. After a
+/// crash it was taken for committed: refused mail was delivered, or, when it was large, queued without its body file.
+#[test]
+fn a_message_that_was_refused_for_a_failed_sync_is_not_there_after_a_crash() {
+    if tool("strace").is_none() {
+        return;
+    }
+    let large = format!("Subject: large\n\n{}", "0123456789abcdef\n".repeat(10_000));
+    for body in [HELLO, &large] {
+        let house = House::started();
+        let sink = house.good("x.test");
+        let log = house.spool().join("spool.db-wal").display().to_string();
+        let calls = ["-P", &log, "-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO"];
+        let strace = Strace::attach(house.pid(), &calls.map(str::to_string), &house.path().join("strace"));
+        let _strace = match strace {
+            Ok(strace) => strace,
+            Err(reason) => return eprintln!("SKIPPED: {reason}"),
+        };
+        let refused = house.submit("a@sender.test", &["b@x.test"], body).unwrap_err();
+        assert_eq!(refused.code(), 451, "{refused:?}");
+        house.wait_log("the spool cannot be written");
+        house.kill9();
+        house.start_again();
+        assert_eq!(recipients(&house).len(), 0);
+        assert_eq!(std::fs::read_dir(house.spool().join("body")).unwrap().count(), 0);
+        house.submit("a@sender.test", &["c@x.test"], body).unwrap();
+        sink.wait_for(1, SOON);
+        wait_empty(&house);
+        assert_eq!((sink.count(), sink.messages()[0].forward_paths[0].as_str()), (1, "c@x.test"));
+    }
 }

@@ -100,6 +100,47 @@ fn a_kept_settlement_is_written_at_the_end() {
 }
 
 #[test]
+fn while_the_database_is_opened_anew_mail_is_refused_and_settlements_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let id = accept(&spool, &["a@x.example"], b"x");
+    let held = lease(&spool, id, "x.example");
+    let (closing, closed) = crossbeam_channel::bounded::<()>(0);
+    spool.queue.force(operation::Operation::Close(closing)).unwrap();
+    assert!(closed.recv_timeout(LIMIT).is_err());
+    let refused = try_accept(&spool, &["b@x.example"], &[b'x'; 100_000]).err();
+    assert!(matches!(refused, Some(SpoolError::Temporary(_))), "{refused:?}");
+    assert_eq!(body_files(dir.path()), 0);
+    let error = held.settle(vec![(0, Verdict::Delivered)], None, None, LIMIT).err();
+    assert!(matches!(error, Some(SpoolError::Kept(_))), "{error:?}");
+    let connection = schema::connect(dir.path()).unwrap();
+    spool.queue.force(operation::Operation::Open(connection)).unwrap();
+    let next = accept(&spool, &["b@x.example"], b"y");
+    wait_until("the settlement", || spool.claim(id, &to("x.example"), None).is_ok());
+    assert_eq!(read(&lease(&spool, next, "x.example")), b"y");
+    assert_eq!(spool.totals().unwrap(), Totals { messages: 1, recipients: 1 });
+}
+
+/// It stayed until the next start.
+#[test]
+fn a_body_file_that_cannot_be_removed_is_removed_when_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = open(dir.path());
+    let id = accept(&spool, &["a@x.example"], &[b'x'; 100_000]);
+    // Nobody can remove a directory as a file, root neither.
+    let place = dir.path().join("body").join(id.to_string());
+    std::fs::remove_file(&place).unwrap();
+    std::fs::create_dir(&place).unwrap();
+    spool.files.remove(id);
+    assert!(spool.files.has_left());
+    std::fs::remove_dir(&place).unwrap();
+    std::fs::write(&place, "x").unwrap();
+    spool.files.remove_left();
+    assert!(!spool.files.has_left());
+    assert_eq!(body_files(dir.path()), 0);
+}
+
+#[test]
 fn nobody_waits_for_a_dead_writer() {
     let dir = tempfile::tempdir().unwrap();
     let spool = open(dir.path());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 /// The binary of this build, or the one that `BENCH_SENDOFF` names: another build, to compare.
-fn binary() -> OsString {
+pub(super) fn binary() -> OsString {
     std::env::var_os("BENCH_SENDOFF").unwrap_or_else(|| env!("CARGO_BIN_EXE_sendoff").into())
 }
 

@@ -1,9 +1,13 @@
-//! The workloads: each is a story about hosts that misbehave, told in a table of what came of it.
+//! The workloads: each is a story about hosts, told in a table of what came of it.
 
 pub mod crowd;
+pub mod drain;
+mod figures;
+pub mod growth;
 pub mod holes;
 pub mod pool;
 pub mod sessions;
+pub mod throughput;
 
 use crate::post::{Summary, quantile};
 use crate::relay::{Relay, Running};
@@ -21,6 +25,14 @@ pub struct Bench {
     pub scratch: PathBuf,
     /// The relays of this run, ours first.
     pub relays: Vec<Relay>,
+    /// How often each relay has its turn in what is compared, and for how long mail is sent in each.
+    pub rounds: usize,
+    pub seconds: Duration,
+}
+
+/// A number that a variable names, or what it is without.
+pub fn number(name: &str, without: usize) -> usize {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(without)
 }
 
 /// How long healthy mail may take in all.
@@ -41,7 +53,8 @@ impl Bench {
     /// The relays of a workload that is only for ours, unless all were asked for.
     pub fn ours(&self) -> Vec<Relay> {
         let all = std::env::var_os("BENCH_PEERS").is_some();
-        self.relays.iter().filter(|relay| all || **relay == Relay::Sendoff).cloned().collect()
+        let relays = self.relays.iter().filter(|relay| !relay.is_variant());
+        relays.filter(|relay| all || **relay == Relay::Sendoff).cloned().collect()
     }
 }
 

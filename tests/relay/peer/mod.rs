@@ -18,7 +18,7 @@ mod tcptable;
 mod zones;
 
 pub use blackhole::{Blackhole, Full};
-pub use door::{Counts, Peer};
+pub use door::{Counts, Door, End, Guest, Peer};
 pub use host::{Host, Message};
 pub use nameserver::Nameserver;
 pub use script::{Script, dialog};
