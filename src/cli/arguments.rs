@@ -41,8 +41,12 @@ pub(super) enum Command {
     Probe(Probe),
     /// Follow conversations as they are held
     Trace(Trace),
+    /// Watch the relay: pace, queue, destinations, sessions, failures
+    Top(Top),
     /// Hand one message to the running relay
     Send(Send),
+    /// Be sendmail(1) for programs that send mail that way
+    Sendmail(Sendmail),
     /// Set the password of somebody who may relay
     Passwd(Passwd),
 }
@@ -145,4 +149,25 @@ pub(super) struct Passwd {
     /// Whose password
     #[arg(value_name = "NAME")]
     pub(super) name: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Also by its name, as sendmail, mailq and newaliases: links to this program.\n\n\
+    -t recipients from the header   -i a dot alone is text   -f ADDRESS reverse-path   -F NAME\n\
+    -bs SMTP on standard input and output   -bp the queue   -bv where addresses go   -q try again now\n\n\
+    The relay is found by --config FILE (-C FILE) or --spool DIR, then SENDOFF_CONFIG, then /etc/sendoff.toml,\n\
+    then ./spool. Exit codes: 64 usage, 65 bad data, 75 no relay, or try again later, 77 not permitted.")]
+pub(super) struct Sendmail {
+    /// Options and recipients of sendmail(1); --config <FILE> names the relay
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) args: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Top {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// A new answer every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    pub(super) every: u64,
 }

@@ -18,7 +18,12 @@ impl Exit {
         Exit { code: 64, words: None }
     }
 
-    /// EX_DATAERR: what was given is wrong.
+    /// EX_USAGE, in words of ours.
+    pub(super) fn misused(words: impl fmt::Display) -> Exit {
+        Exit::with(64, words)
+    }
+
+    /// EX_DATAERR: what was given is not what it should be.
     pub(super) fn data(words: impl fmt::Display) -> Exit {
         Exit::with(65, words)
     }
@@ -58,6 +63,11 @@ impl Exit {
         Exit::with(75, words)
     }
 
+    /// EX_NOPERM: whoever calls may not do that.
+    pub(super) fn not_permitted(words: impl fmt::Display) -> Exit {
+        Exit::with(77, words)
+    }
+
     /// EX_CONFIG: the settings are wrong.
     pub(super) fn config(words: impl fmt::Display) -> Exit {
         Exit::with(78, words)
@@ -65,6 +75,11 @@ impl Exit {
 
     fn with(code: u8, words: impl fmt::Display) -> Exit {
         Exit { code, words: Some(words.to_string()) }
+    }
+
+    /// Whether it is EX_UNAVAILABLE.
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.code == 69
     }
 
     pub(super) fn code(&self) -> ExitCode {
@@ -86,6 +101,7 @@ impl From<CallError> for Exit {
     fn from(error: CallError) -> Exit {
         match &error {
             CallError::NobodyThere(words) => Exit::with(69, words),
+            CallError::Denied(words) => Exit::not_permitted(words),
             CallError::Broken(words) => Exit::later(words),
             CallError::Refused(code, words) => Exit::with(*code, words),
         }

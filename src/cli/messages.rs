@@ -1,6 +1,8 @@
 //! `sendoff queue show`, `summary`, `hold`, `release`, `retry`, `remove`, `bounce`, `redirect`.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
 use super::Exit;
 use super::arguments::{Act, QueueCommand};
@@ -8,7 +10,7 @@ use super::exit::misunderstood;
 use super::operating::{Show, Summary};
 use super::queue::{LIMIT, counted, describe};
 use super::table::{print, print_json, short, table, when};
-use crate::control::{Acted, Action, Answer, Part, Request, Shape, Shown, ask};
+use crate::control::{Acted, Action, Answer, CallError, Part, Request, Shape, Shown, Which, ask};
 
 /// The heads of the columns of [`Shape::ages`], in minutes.
 const AGES: [&str; 10] = ["<5m", "10m", "20m", "40m", "80m", "160m", "320m", "640m", "21h", "older"];
@@ -106,42 +108,62 @@ fn shape(shapes: &[Shape]) -> String {
     table(&head, &rows)
 }
 
+/// Something that is done to messages, a page of them at a time, and what has been done so far.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) action: Action,
+    ids: Vec<String>,
+    which: Which,
+    all: bool,
+    /// Where the next page begins, and no message above which id is meant; nothing before the first page.
+    next: Option<(Option<String>, String)>,
+    pub(super) acted: Acted,
+}
+
+impl Order {
+    /// Nothing has been done yet.
+    pub(super) fn new(action: Action, ids: Vec<String>, which: Which, all: bool) -> Order {
+        Order { action, ids, which, all, next: None, acted: Acted::default() }
+    }
+
+    /// Whether the last page has been done.
+    pub(super) fn is_done(&self) -> bool {
+        self.next.as_ref().is_some_and(|(after, _)| after.is_none())
+    }
+
+    /// Has the next page done.
+    pub(super) fn page(&mut self, spool: &Path, limit: Duration) -> Result<(), CallError> {
+        let (after, up_to) = self.next.clone().map_or((None, None), |(after, up_to)| (after, Some(up_to)));
+        let (action, ids, which) = (self.action.clone(), self.ids.clone(), self.which.clone());
+        let request = Request::Act { action, ids, which, all: self.all, after, up_to };
+        let Answer::Acted(page) = ask(spool, &request, limit)? else {
+            return Err(CallError::Broken("the relay answered something else".into()));
+        };
+        let acted = &mut self.acted;
+        acted.messages += page.messages;
+        acted.recipients += page.recipients;
+        acted.untold += page.untold;
+        acted.in_delivery.extend(page.in_delivery);
+        acted.failed.extend(page.failed);
+        acted.up_to.clone_from(&page.up_to);
+        self.next = Some((page.next, page.up_to));
+        Ok(())
+    }
+}
+
 /// Does it, page by page, and says what was done.
 fn act(action: Action, arguments: &Act) -> Result<(), Exit> {
     let spool = arguments.relay.spool()?;
-    let mut all = Acted::default();
-    let (mut after, mut up_to) = (None, None);
-    loop {
-        let request = Request::Act {
-            action: action.clone(),
-            ids: arguments.ids.clone(),
-            which: arguments.which.asked(),
-            all: arguments.all,
-            after,
-            up_to,
-        };
-        let page = match ask(&spool, &request, 2 * LIMIT) {
-            Ok(Answer::Acted(page)) => page,
-            Ok(_) => return Err(misunderstood()),
-            Err(error) => {
-                if all.messages > 0 {
-                    eprintln!("sendoff: before the trouble: {}", said(&action, &all).trim_end());
-                }
-                return Err(error.into());
+    let mut order = Order::new(action.clone(), arguments.ids.clone(), arguments.which.asked(), arguments.all);
+    while !order.is_done() {
+        if let Err(error) = order.page(&spool, 2 * LIMIT) {
+            if order.acted.messages > 0 {
+                eprintln!("sendoff: before the trouble: {}", said(&action, &order.acted).trim_end());
             }
-        };
-        all.messages += page.messages;
-        all.recipients += page.recipients;
-        all.untold += page.untold;
-        all.in_delivery.extend(page.in_delivery);
-        all.failed.extend(page.failed);
-        all.up_to.clone_from(&page.up_to);
-        after = page.next;
-        up_to = Some(page.up_to);
-        if after.is_none() {
-            break;
+            return Err(error.into());
         }
     }
+    let all = order.acted;
     if arguments.json {
         print_json(&all)?
     } else {

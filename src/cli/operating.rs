@@ -69,7 +69,7 @@ pub(super) struct Which {
     /// Only mail at most so old
     #[arg(long, value_name = "AGE", value_parser = age)]
     younger: Option<Duration>,
-    /// Only mail in this state: active, ready, waiting, resting, blocked, held, suspended
+    /// Only mail in this state: active, ready, waiting, resting, blocked, held, suspended, quarantined
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
 }

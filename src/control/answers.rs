@@ -51,6 +51,7 @@ impl Answers {
             }
             Request::Explain { what } => self.explain(what),
             Request::Connections => Ok(Answer::Connections(self.connections())),
+            Request::Overview => self.overview().map(|overview| Answer::Overview(Box::new(overview))),
             Request::Kill { session } => self.kill(*session, by),
             Request::Destinations { limit, destination } => self.destinations(*limit, destination.as_deref()),
             Request::Suspend { destination, reason } => self.suspend(destination, Some(reason), by),
@@ -62,7 +63,7 @@ impl Answers {
         answer.unwrap_or_else(|(exit, reason)| Answer::Error { exit, reason })
     }
 
-    fn connections(&self) -> Connections {
+    pub(super) fn connections(&self) -> Connections {
         let (counts, caps) = (self.ledger.counts(), self.ledger.caps());
         Connections {
             slots: counts.total(),

@@ -14,6 +14,8 @@ use crate::time::{Deadline, clock};
 pub enum CallError {
     /// Nobody is at the door: no relay runs on this spool.
     NobodyThere(String),
+    /// The door is there, and not for this user.
+    Denied(String),
     /// The conversation broke off.
     Broken(String),
     /// The relay said no; with a code of sysexits(3).
@@ -23,9 +25,10 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::NobodyThere(words) | CallError::Broken(words) | CallError::Refused(_, words) => {
-                f.write_str(words)
-            }
+            CallError::NobodyThere(words)
+            | CallError::Denied(words)
+            | CallError::Broken(words)
+            | CallError::Refused(_, words) => f.write_str(words),
         }
     }
 }
@@ -118,6 +121,12 @@ pub fn follow(
 
 fn knock(path: &Path, limit: Duration) -> Result<Stream, CallError> {
     Stream::local(path, Deadline::within(clock::now(), limit)).map_err(|error| {
+        if matches!(&error, StreamError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied) {
+            return CallError::Denied(format!(
+                "{}: this is for the relay's own user, and for root",
+                path.display()
+            ));
+        }
         let words = match &error {
             StreamError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
                 "there is no such socket".into()

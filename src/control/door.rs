@@ -19,6 +19,7 @@ use super::answers::{Answers, exit};
 use super::protocol::{Answer, Request};
 use super::trace;
 use crate::mail::Destination;
+use crate::metrics::METRICS;
 use crate::net::Stream;
 use crate::time::{Deadline, clock};
 
@@ -122,7 +123,10 @@ fn serve(listener: &UnixListener, closing: &AtomicBool, answers: &Answers, follo
                 match catch_unwind(AssertUnwindSafe(|| converse(stream, &by, answers, followers))) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => log::debug!("control: {error}"),
-                    Err(_) => log::error!("control: answering a request panicked"),
+                    Err(_) => {
+                        METRICS.panics.one();
+                        log::error!("control: answering a request panicked");
+                    }
                 }
             }
             Err(_) if closing.load(Ordering::Acquire) => return,

@@ -11,10 +11,12 @@ mod destinations;
 mod documents;
 mod door;
 mod explain;
+mod overview;
 mod protocol;
 mod queue;
 mod submission;
 mod trace;
+mod web;
 
 pub use answers::Answers;
 pub use caller::{CallError, ask, follow, submit};
@@ -24,4 +26,6 @@ pub use documents::{
     Submitted, TraceLine,
 };
 pub use door::Door;
+pub use overview::{FailureRow, Happened, Overview, SiteRow, States};
 pub use protocol::{Action, Answer, Part, Request, Which};
+pub use web::WebDoor;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::documents::{
     Acted, Connections, Destinations, Explanation, Queue, Shape, Shown, Submitted, TraceLine,
 };
+use super::overview::Overview;
 
 /// What the operator asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub enum Request {
     },
     /// The session table.
     Connections,
+    /// The relay at a glance.
+    Overview,
     /// A session is ended.
     Kill {
         /// Its number.
@@ -186,6 +189,8 @@ pub enum Answer {
     Done(String),
     /// A line of a conversation.
     Trace(TraceLine),
+    /// The relay at a glance.
+    Overview(Box<Overview>),
     /// The message is durable.
     Submitted(Submitted),
     /// It was not done, and why.

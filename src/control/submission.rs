@@ -11,6 +11,7 @@ use super::documents::Submitted;
 use super::protocol::Answer;
 use crate::delivery::announce;
 use crate::mail::{BodyType, Envelope, Protocol, QueueId, Received};
+use crate::metrics::{METRICS, Source};
 use crate::smtp::{Mailbox, ReversePath};
 use crate::spool::Marks;
 use crate::time::clock;
@@ -67,6 +68,7 @@ impl Answers {
         let done = draft.commit(envelope, destinations, Duration::from_secs(25)).map_err(trouble)?;
         let id = done.id();
         log::info!("id={id} client=local from=<{from}> rcpts={} size={size} event=accepted", to.len());
+        METRICS.accepted.of(Source::Local as usize).one();
         announce(&self.shop.arrivals, done, accepted);
         Ok(id)
     }

@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 
 use super::signals::{Wish, wishes};
 use crate::config::Config;
-use crate::control::{Answers, Door};
+use crate::control::{Answers, Door, WebDoor};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception, Rules};
@@ -78,6 +78,8 @@ pub struct Began {
     pub listening: Vec<SocketAddr>,
     /// Where it listens for TLS.
     pub listening_tls: Vec<SocketAddr>,
+    /// Where it speaks HTTP to who watches.
+    pub web: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -101,6 +103,7 @@ pub struct Daemon {
     pub(super) rules: Rules,
     listener: Listener,
     door: Door,
+    web: WebDoor,
     watchdog: Watchdog,
     wishes: Receiver<Wish>,
 }
@@ -207,11 +210,14 @@ impl Daemon {
         };
         let answers =
             Answers { shop: Arc::clone(&shop), scheduler: scheduler.clone(), ledger: Arc::clone(&ledger) };
-        let door = Door::open(&config.spool.path, &Arc::new(answers))?;
+        let answers = Arc::new(answers);
+        let door = Door::open(&config.spool.path, &answers)?;
+        let web = WebDoor::open(&config.metrics.listen, &answers, &listening)?;
         let listener = Listener::start(doors, rules.clone(), Arc::new(reception))?;
         let began = Began {
             listening,
             listening_tls,
+            web: web.addresses(),
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -230,6 +236,7 @@ impl Daemon {
             rules,
             listener,
             door,
+            web,
             watchdog,
             wishes,
         })
@@ -294,7 +301,7 @@ impl Daemon {
         if self.scheduling.is_finished() && self.scheduling.join().is_err() {
             log::error!("the scheduler ended in a panic");
         }
-        drop((self.door, self.watchdog));
+        drop((self.door, self.web, self.watchdog));
         late(&self.shop);
         self.shop.spool.close(AFTER_CUT);
         log::info!("stopped; {} panics were caught", self.shop.panics.load(Ordering::Relaxed));

@@ -6,6 +6,7 @@ use super::letter::letter;
 use super::workshop::{Workshop, announce};
 use crate::bounce::{Kind, returned};
 use crate::mail::{Destination, QueueId};
+use crate::metrics::{METRICS, Source};
 use crate::spool::{Lease, Settling, SpoolError, Verdict};
 use crate::time::{Unix, clock};
 
@@ -116,6 +117,7 @@ fn give_up(shop: &Workshop, reason: Option<&String>, leases: Vec<Claimed>, by: &
             Ok(settled) => {
                 if let Some(letter) = settled.bounce {
                     log::info!("id={} about={id} by={by} event=\"bounce\"", letter.id());
+                    METRICS.accepted.of(Source::Letter as usize).one();
                     announce(&shop.arrivals, letter, now);
                 }
                 settle(ticket, Resting::Gone);

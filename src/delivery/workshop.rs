@@ -12,6 +12,7 @@ use crate::client::{Manner, Security};
 use crate::config::Config;
 use crate::dns::{Own, Resolver};
 use crate::mail::Destination;
+use crate::metrics::METRICS;
 use crate::net::{Addresses, Pressure, Sessions};
 use crate::sasl::Credentials;
 use crate::spool::{Accepted, Spool};
@@ -80,6 +81,7 @@ impl Workshop {
 
     pub(super) fn panicked(&self, where_: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        METRICS.panics.one();
         log::error!(
             "a worker panicked ({where_}): its slot is back, its message waits and will be tried again"
         );

@@ -210,6 +210,16 @@ impl Stream {
         Cutter(Arc::downgrade(&self.line))
     }
 
+    /// The same connection a second time, under the same deadline: one for a thread that reads, one for a thread that writes.
+    pub fn twin(&self) -> Stream {
+        Stream {
+            line: Arc::clone(&self.line),
+            deadline: self.deadline,
+            read_timeout: None,
+            write_timeout: None,
+        }
+    }
+
     /// Our own address on this connection.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.line.socket.local_addr().ok().and_then(|address| address.as_socket())

@@ -1,17 +1,18 @@
 //! The operators' door to the scheduler's thread: a question or an order goes in, its answer comes out, both within a limit.
 
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::queue::Queue;
-use super::{Request, Scheduler, SiteView, WhyNot, Withdrawn};
+use super::{Request, Scheduler, SiteView, Summary, WhyNot, Withdrawn};
 use crate::mail::{Destination, QueueId};
 
 /// A question or an order, and where its answer goes.
 pub(super) enum Order {
     Sites(Sender<Vec<SiteView>>),
+    Summary(Sender<Summary>),
     Site(Destination, Sender<Option<SiteView>>),
     WhyNot(Vec<(QueueId, Destination)>, Sender<Vec<Option<WhyNot>>>),
     Hold(Vec<QueueId>, Sender<Vec<QueueId>>),
@@ -28,6 +29,7 @@ impl Order {
     pub(super) fn carry_out(self, queue: &mut Queue, now: Instant) {
         match self {
             Order::Sites(answer) => drop(answer.try_send(queue.view(now))),
+            Order::Summary(answer) => drop(answer.try_send(queue.summary(now))),
             Order::Site(destination, answer) => drop(answer.try_send(queue.view_one(&destination, now))),
             Order::WhyNot(which, answer) => {
                 let why = which.iter().map(|(id, to)| queue.why_not_now(*id, to, now)).collect();
@@ -52,9 +54,18 @@ impl Order {
 /// Every answer is `None` when the scheduler does not answer in time, which it otherwise does in microseconds.
 impl Scheduler {
     fn order<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Option<T> {
+        self.order_within(Scheduler::PATIENCE, order)
+    }
+
+    fn order_within<T>(&self, limit: Duration, order: impl FnOnce(Sender<T>) -> Order) -> Option<T> {
         let (answer, answered) = bounded(1);
-        self.requests.send_timeout(Request::Order(order(answer)), Scheduler::PATIENCE).ok()?;
-        answered.recv_timeout(Scheduler::PATIENCE).ok()
+        self.requests.send_timeout(Request::Order(order(answer)), limit).ok()?;
+        answered.recv_timeout(limit).ok()
+    }
+
+    /// The queue at a glance; `limit` is how long it is waited for.
+    pub fn summary(&self, limit: Duration) -> Option<Summary> {
+        self.order_within(limit, Order::Summary)
     }
 
     /// Every destination that has mail, a failure or a record, or is suspended.

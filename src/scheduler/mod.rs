@@ -18,6 +18,7 @@ mod queue;
 mod record;
 mod site;
 mod spread;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -37,6 +38,7 @@ pub use orders::Withdrawn;
 use queue::Queue;
 pub use record::Record;
 pub use site::Widths;
+pub use summary::Summary;
 pub use view::{SiteView, WhyNot};
 
 /// What was known of a destination before the restart.

@@ -166,3 +166,20 @@ fn a_site_knows_what_became_of_its_mail() {
     assert_eq!((view.record.total.delivered, view.record.lately.deferred), (2, 1));
     assert_eq!(view.last, (Some(2 * SECOND), Some(2 * SECOND)));
 }
+
+#[test]
+fn what_is_held_and_what_is_suspended_is_seen_at_a_glance() {
+    let mut desk = Desk::new();
+    let ids = [desk.add("a.example"), desk.add("a.example"), desk.add("b.example")];
+    desk.queue.hold(&ids[..1], desk.now);
+    desk.queue.suspend(&destination("a.example"), true, desk.now);
+    let seen = desk.queue.summary(desk.now);
+    assert_eq!((seen.held, seen.suspended, seen.ready), (1, 1, 1));
+    assert_eq!((seen.destinations, seen.destinations_suspended, seen.destinations_resting), (2, 1, 0));
+    let busiest = &seen.busiest[0];
+    assert_eq!((busiest.messages, busiest.held, busiest.suspended), (2, 1, true));
+    desk.queue.suspend(&destination("a.example"), false, desk.now);
+    desk.queue.release(&ids[..1], desk.now);
+    let seen = desk.queue.summary(desk.now);
+    assert_eq!((seen.held, seen.suspended, seen.ready, seen.destinations_suspended), (0, 0, 3, 0));
+}

@@ -84,7 +84,8 @@ impl Queue {
         Some(self.look_at(site, now))
     }
 
-    fn look_at(&self, site: &Site, now: Instant) -> SiteView {
+    /// As the operator sees it.
+    pub(super) fn look_at(&self, site: &Site, now: Instant) -> SiteView {
         let left = |until: Instant| until.saturating_duration_since(now);
         let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
         let sessions = self.ledger.destination(&site.destination);

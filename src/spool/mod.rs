@@ -29,6 +29,7 @@ mod renewal;
 mod room;
 mod rows;
 mod schema;
+mod sign;
 mod statements;
 mod store;
 mod take_up;

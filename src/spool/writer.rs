@@ -26,6 +26,7 @@ use super::statements::{Effects, Statements};
 use super::ticket::Answer;
 use super::{Accepted, Alarm, SpoolError, Totals};
 use crate::mail::QueueId;
+use crate::metrics::METRICS;
 use crate::time::clock;
 
 /// The waits between two tries at what could not be written: the first, doubling to the last.
@@ -257,6 +258,7 @@ impl Running<'_, '_> {
         self.settle_doubt().map_err(Failed::Commit)?;
         let gate = Arc::clone(&self.writer.gate);
         let _gate = gate.lock();
+        let began = clock::now();
         self.statements.begin().map_err(Failed::Commit)?;
         let mut effects = Effects::default();
         let applied =
@@ -264,7 +266,11 @@ impl Running<'_, '_> {
         let done = applied.map_err(Failed::Operation);
         let done = done.and_then(|()| self.statements.commit(&effects).map_err(Failed::Commit));
         match done {
-            Ok(()) => Ok(effects),
+            Ok(()) => {
+                METRICS.commit.observe(clock::now().saturating_duration_since(began));
+                METRICS.operations.add(operations.len() as u64);
+                Ok(effects)
+            }
             Err(failed) => {
                 self.statements.roll_back();
                 if matches!(failed, Failed::Commit(_)) {

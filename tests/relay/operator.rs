@@ -264,7 +264,7 @@ fn every_command_has_a_help_and_knows_its_misuse() {
         crate::tools::run(command.args(args))
     };
     for command in
-        ["serve", "check", "queue", "explain", "connections", "destinations", "probe", "trace", "send"]
+        ["serve", "check", "queue", "explain", "connections", "destinations", "probe", "trace", "top", "send"]
     {
         let output = run(&[command, "--help"]);
         assert!(output.status.success() && out(&output).contains("--config <FILE>"), "{output:?}");
