@@ -180,9 +180,7 @@ fn neither_a_trace_nor_a_probe_tells_a_secret() {
     });
     submit(&house, "b@x.test");
     far.wait_output("MESSAGE b@x.test");
-    wait_until("the end of the session", SOON, || {
-        lines().contains("the session ends").then_some(()).ok_or_else(lines)
-    });
+    wait_until("the end of the session", SOON, || lines().contains("> QUIT").then_some(()).ok_or_else(lines));
     drop(follower);
     let probed = house.run(&["probe", "x.test"]);
     assert!(probed.status.success(), "{probed:?}");
