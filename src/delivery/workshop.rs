@@ -1,5 +1,6 @@
 //! What every worker works with: the spool, the resolver, the session table, the settings, and the wires to the scheduler.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -112,8 +113,18 @@ fn arrive(arrivals: &Sender<Arrival>, arrival: Arrival) {
     }
 }
 
-/// Random bits: they spread retries and order hosts, and need no secrecy.
+/// Random bits: they spread retries and order hosts, and need no secrecy. So the system is asked once a thread and not with
+/// each message; from there on it is splitmix64.
 pub fn random() -> u64 {
+    thread_local!(static STATE: Cell<u64> = Cell::new(seed()));
+    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    STATE.set(state);
+    let bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
+}
+
+fn seed() -> u64 {
     use ring::rand::SecureRandom;
     let mut bits = [0; 8];
     // A system without random numbers gets no spread, and its mail all the same.

@@ -3,12 +3,14 @@
 //! been reached, and once that it is over.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::SpoolError;
 use super::store::Spool;
 use crate::config::Config;
+use crate::time::clock;
 
 /// The marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +38,15 @@ impl Marks {
 /// What there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Found {
+    disk: Disk,
+    queued: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Disk {
     free: u64,
     /// `None` where the file system has no fixed number of them.
     files: Option<u64>,
-    queued: u64,
 }
 
 impl Marks {
@@ -48,10 +55,10 @@ impl Marks {
     fn reached(&self, found: &Found, was_reached: bool) -> Option<String> {
         let more = |mark: u64| if was_reached { mark.saturating_add(mark / 10) } else { mark };
         let most = if was_reached { self.max_queued - self.max_queued / 10 } else { self.max_queued };
-        if found.free < more(self.min_free) {
-            return Some(format!("the disk has {} MiB free (spool.min_free)", found.free >> 20));
+        if found.disk.free < more(self.min_free) {
+            return Some(format!("the disk has {} MiB free (spool.min_free)", found.disk.free >> 20));
         }
-        if let Some(files) = found.files.filter(|files| *files < more(self.min_free_files)) {
+        if let Some(files) = found.disk.files.filter(|files| *files < more(self.min_free_files)) {
             return Some(format!("the disk has room for {files} files (spool.min_free_files)"));
         }
         (found.queued >= most).then(|| format!("{} recipients are queued (spool.max_queued)", found.queued))
@@ -59,7 +66,7 @@ impl Marks {
 
     /// Why a message of so many octets and recipients is too large for the room there is.
     fn exceeded(&self, found: &Found, octets: u64, recipients: u64) -> Option<String> {
-        if found.free < self.min_free.saturating_add(octets) {
+        if found.disk.free < self.min_free.saturating_add(octets) {
             return Some(format!("{octets} octets more would leave less than spool.min_free"));
         }
         let queued = found.queued.saturating_add(recipients);
@@ -68,29 +75,42 @@ impl Marks {
     }
 }
 
+/// How long what was seen of the disk holds: a busy relay asks ten thousand times a second.
+const FRESH: Duration = Duration::from_millis(20);
+
 /// The place that is looked at, and what was last said about it.
 pub(super) struct Room {
     path: PathBuf,
+    /// What was last seen of the disk, and when.
+    seen: Mutex<Option<(Instant, Disk)>>,
     /// The mark that has been reached.
     low: Mutex<Option<String>>,
 }
 
 impl Room {
     pub(super) fn new(path: &Path) -> Room {
-        Room { path: path.to_owned(), low: Mutex::new(None) }
+        Room { path: path.to_owned(), seen: Mutex::new(None), low: Mutex::new(None) }
     }
 
     fn look(&self, queued: u64) -> Found {
+        let now = clock::now();
+        let mut seen = self.seen.lock();
+        let fresh = seen.filter(|(at, _)| now.saturating_duration_since(*at) < FRESH);
+        let (_, disk) = fresh.unwrap_or_else(|| (now, self.disk()));
+        *seen = fresh.or(Some((now, disk)));
+        Found { disk, queued }
+    }
+
+    fn disk(&self) -> Disk {
         match rustix::fs::statvfs(&self.path) {
-            Ok(disk) => Found {
+            Ok(disk) => Disk {
                 free: disk.f_bavail.saturating_mul(disk.f_frsize),
                 files: (disk.f_files > 0).then_some(disk.f_favail),
-                queued,
             },
             Err(error) => {
                 // No reason to refuse mail: writing it will show.
                 log::debug!("looking for the room at {}: {error}", self.path.display());
-                Found { free: u64::MAX, files: None, queued }
+                Disk { free: u64::MAX, files: None }
             }
         }
     }
@@ -134,18 +154,22 @@ mod tests {
     use super::*;
 
     const MARKS: Marks = Marks { min_free: 100 << 20, min_free_files: 1000, max_queued: 500 };
-    const PLENTY: Found = Found { free: 1 << 40, files: Some(1 << 20), queued: 0 };
+    const PLENTY: Found = found(1 << 40, Some(1 << 20), 0);
+
+    const fn found(free: u64, files: Option<u64>, queued: u64) -> Found {
+        Found { disk: Disk { free, files }, queued }
+    }
 
     #[test]
     fn each_mark_is_reached_and_over_only_with_a_tenth_more_room() {
         let cases = [
             (PLENTY, false, false),
-            (Found { files: None, ..PLENTY }, false, false),
-            (Found { free: (100 << 20) - 1, ..PLENTY }, true, true),
-            (Found { free: 105 << 20, ..PLENTY }, false, true),
-            (Found { free: 110 << 20, ..PLENTY }, false, false),
-            (Found { files: Some(999), ..PLENTY }, true, true),
-            (Found { files: Some(1050), ..PLENTY }, false, true),
+            (found(1 << 40, None, 0), false, false),
+            (found((100 << 20) - 1, Some(1 << 20), 0), true, true),
+            (found(105 << 20, Some(1 << 20), 0), false, true),
+            (found(110 << 20, Some(1 << 20), 0), false, false),
+            (found(1 << 40, Some(999), 0), true, true),
+            (found(1 << 40, Some(1050), 0), false, true),
             (Found { queued: 500, ..PLENTY }, true, true),
             (Found { queued: 499, ..PLENTY }, false, true),
             (Found { queued: 449, ..PLENTY }, false, false),
@@ -158,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_too_large_for_the_room_is_refused_by_itself() {
-        let found = Found { free: 101 << 20, files: None, queued: 490 };
+        let found = found(101 << 20, None, 490);
         assert_eq!(MARKS.reached(&found, false), None);
         assert_eq!(MARKS.exceeded(&found, 1 << 20, 10), None);
         assert!(MARKS.exceeded(&found, (1 << 20) + 1, 1).is_some());

@@ -40,6 +40,9 @@ impl Relay {
             ("delivery.port", street.port().to_string()),
             ("dns.servers", format!("[\"{}\"]", street.ns().addr())),
             ("listen.smtp", format!("[\"{smtp}\"]")),
+            // The disk itself is to say that it is full.
+            ("spool.min_free", "0".into()),
+            ("spool.min_free_files", "0".into()),
             ("delivery.workers", "48".into()),
             ("delivery.connections_per_destination", "4".into()),
             ("retry.delays", "[\"300ms\"]".into()),
