@@ -36,19 +36,22 @@ fn text(explanation: &Explanation) -> String {
         if n > 0 {
             out.push('\n');
         }
-        one(explained, &mut out);
+        one(&explanation.what, explained, &mut out);
     }
     out
 }
 
-fn one(explained: &Explained, out: &mut String) {
+fn one(what: &str, explained: &Explained, out: &mut String) {
     let to = match explained.to.as_slice() {
         [] => String::new(),
         [one] => format!(" (to <{one}>)"),
         [first, rest @ ..] => format!(" (to <{first}> and {} more)", rest.len()),
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}{to}", explained.destination);
+    let _ = match explained.destination.as_str() {
+        "-" => writeln!(out, "{what}"),
+        destination => writeln!(out, "{destination}{to}"),
+    };
     let mut line = |name: &str, text: &str| out.push_str(&fold(&format!("  {name:<9} "), text));
     line("state", &explained.state);
     line("why", &explained.why);

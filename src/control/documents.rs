@@ -251,7 +251,7 @@ pub struct Explanation {
 /// Why not now, for one destination.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explained {
-    /// The destination.
+    /// The destination; `-` for a message that is in quarantine, which has none.
     pub destination: String,
     /// The recipients it is about; of a domain, those of its oldest message.
     pub to: Vec<String>,

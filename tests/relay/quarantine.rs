@@ -63,6 +63,11 @@ fn damaged_messages_are_put_aside_and_hold_up_nothing() {
         why["state"] == "quarantined" && why["why"].as_str().unwrap().contains("cannot be read"),
         "{why}"
     );
+    let told = house.run(&["explain", id]);
+    assert!(
+        String::from_utf8_lossy(&told.stdout).starts_with(&format!("{id}\n  state     quarantined\n")),
+        "{told:?}"
+    );
     for (args, words) in [(["show", id], "is in quarantine"), (["hold", id], "is in quarantine")] {
         let output = house.run(&[&["queue"][..], &args].concat());
         let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
