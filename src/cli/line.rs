@@ -200,11 +200,11 @@ mod tests {
             (&"1K0".into(), &"what became of it is not on disk yet: a=b".into())
         );
         let line =
-            of("id=1 session=7 tls=TLSv1.3 cipher=TLS13_AES_256_GCM_SHA384 trusted=no reason=\"not asked\" \
+            of("id=1 session=7 tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 trusted=no reason=\"not asked\" \
             outcome=delivered text=\"250 ok\"");
         for (key, value) in [
             ("tls", "TLSv1.3"),
-            ("cipher", "TLS13_AES_256_GCM_SHA384"),
+            ("cipher", "TLS_AES_256_GCM_SHA384"),
             ("trusted", "no"),
             ("reason", "not asked"),
             ("outcome", "delivered"),

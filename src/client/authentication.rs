@@ -29,7 +29,7 @@ pub(super) fn authenticate(
     extensions: &Extensions,
     credential: &Credential,
 ) -> Result<(), Trouble> {
-    if talk.connection.tls().is_none() {
+    if talk.connection.agreed().is_none() {
         let words = "was to be told who we are, and not in the clear".to_owned();
         return Err(talk.failed(Phase::Auth, IN_THE_CLEAR, words));
     }

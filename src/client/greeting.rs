@@ -110,7 +110,7 @@ impl Client {
 
     /// The certificates that it has shown, its own first; none in the clear.
     pub fn certificates(&self) -> &[CertificateDer<'static>] {
-        self.conversation.connection.tls().and_then(|tls| tls.peer_certificates()).unwrap_or_default()
+        self.conversation.connection.certificates()
     }
 
     /// Transactions that have been answered in this session.

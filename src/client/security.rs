@@ -135,10 +135,8 @@ pub(super) fn secure(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Res
     if let Err(error) = talk.connection.secure(tls) {
         return Err(no_handshake(talk, security, hop, &error));
     }
-    if let Some(tls) = talk.connection.tls() {
-        let channel = agreed(tls, &hop.name, security.verifies());
-        talk.decided(channel);
-    }
+    let channel = agreed(talk.connection.agreed(), &hop.name, security.verifies());
+    talk.decided(channel);
     Ok(())
 }
 

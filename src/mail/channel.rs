@@ -41,9 +41,9 @@ mod tests {
     fn the_keys_are_those_of_the_log() {
         let clear = Channel::Clear("refused: 454 \"no\"".into());
         assert_eq!(clear.to_string(), r#"tls=no reason="refused: 454 \"no\"""#);
-        let (version, cipher) = ("TLSv1.3".to_owned(), "TLS13_AES_128_GCM_SHA256".to_owned());
+        let (version, cipher) = ("TLSv1.3".to_owned(), "TLS_AES_128_GCM_SHA256".to_owned());
         let tls = Channel::Tls { version, cipher, trusted: false, reason: "not asked".into() };
-        let keys = r#"tls=TLSv1.3 cipher=TLS13_AES_128_GCM_SHA256 trusted=no reason="not asked""#;
+        let keys = r#"tls=TLSv1.3 cipher=TLS_AES_128_GCM_SHA256 trusted=no reason="not asked""#;
         assert_eq!(tls.to_string(), keys);
     }
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+
 use super::{AddressHold, LineError, Lines, SecureError, Session, Slot, Stream, StreamError, Wire};
 use crate::time::{Deadline, Phase, clock};
 
@@ -151,9 +153,14 @@ impl Connection {
         self.wire.secure(tls)
     }
 
-    /// What TLS has agreed on, once it has.
-    pub fn tls(&self) -> Option<&rustls::Connection> {
-        self.wire.tls()
+    /// Version and cipher that TLS has agreed on, once it has.
+    pub fn agreed(&self) -> Option<(String, String)> {
+        self.wire.agreed()
+    }
+
+    /// The certificates that the host has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.wire.certificates()
     }
 
     /// Tells the server that nothing follows, before a close in good order.

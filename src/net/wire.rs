@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
 use rustls::Connection as Tls;
+use rustls::pki_types::CertificateDer;
 
 use super::{Stream, StreamError};
 
@@ -38,6 +39,12 @@ impl fmt::Display for SecureError {
 
 impl std::error::Error for SecureError {}
 
+impl From<StreamError> for SecureError {
+    fn from(error: StreamError) -> SecureError {
+        SecureError::Stream(error)
+    }
+}
+
 impl From<io::Error> for SecureError {
     fn from(error: io::Error) -> SecureError {
         SecureError::Stream(error.into())
@@ -62,9 +69,18 @@ impl Wire {
         &mut self.stream
     }
 
-    /// What TLS has agreed on, once it has.
-    pub fn tls(&self) -> Option<&Tls> {
-        self.tls.as_deref()
+    /// Version and cipher that TLS has agreed on, once it has: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`.
+    pub fn agreed(&self) -> Option<(String, String)> {
+        let tls = self.tls.as_ref()?;
+        let version = tls.protocol_version()?.as_str()?.replace('_', ".");
+        // The registry has no 13 in the names of 1.3; that is rustls's own.
+        let cipher = tls.negotiated_cipher_suite()?.suite().as_str()?.replace("TLS13_", "TLS_");
+        Some((version, cipher))
+    }
+
+    /// The certificates that the other side has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.as_ref().and_then(|tls| tls.peer_certificates()).unwrap_or_default()
     }
 
     /// Makes the handshake, on either side; from then on everything is under TLS.

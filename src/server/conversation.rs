@@ -8,6 +8,7 @@
 //! Nothing is acknowledged but what a [`Proof`](super::Proof) stands for.
 
 use std::fmt;
+use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -15,11 +16,10 @@ use log::{Level, info, log};
 
 use super::input::{Heard, Input};
 use super::intake::Intake;
-use super::wire::Wire;
 use super::{Action, Draft, Policy, Presence, Proof, Reception, Response, Session, Transaction};
 use crate::mail::{Envelope, Protocol, QueueId, Received};
 use crate::metrics::METRICS;
-use crate::net::{Stream, StreamError};
+use crate::net::{SecureError, Stream, StreamError, Wire};
 use crate::smtp::{DotReader, Fault, Refusal};
 use crate::time::{Deadline, Expired, Limit, clock};
 
@@ -44,7 +44,7 @@ pub enum Ending {
     /// We waited to the end of a limit.
     Expired(Expired),
     /// There was no TLS handshake: it failed, or was not over in time.
-    Insecure(StreamError),
+    Insecure(SecureError),
     /// The stream ended under us.
     Lost(StreamError),
 }
@@ -70,7 +70,7 @@ pub fn converse<R: Reception>(
     presence: &Presence,
 ) -> Ending {
     let mut conversation = Conversation {
-        wire: Wire::new(stream),
+        wire: Wire::clear(stream),
         client,
         input: Input::new(),
         out: Vec::new(),
@@ -109,7 +109,7 @@ pub(super) struct Conversation<'a, R> {
 impl<R: Reception> Conversation<'_, R> {
     fn run(&mut self) -> Result<Never, Ending> {
         let now = clock::now();
-        *self.wire.deadline() = Deadline::within(now, self.session.policy().session);
+        *self.wire.stream().deadline() = Deadline::within(now, self.session.policy().session);
         self.stay()?;
         if self.session.policy().tls_first {
             self.secure()?;
@@ -146,14 +146,14 @@ impl<R: Reception> Conversation<'_, R> {
     /// The limit of a command begins anew; within it, a client that sends octet by octet gains nothing.
     fn await_command(&mut self) {
         let patience = self.session.policy().patience;
-        self.wire.deadline().enter(clock::now(), patience);
+        self.wire.stream().deadline().enter(clock::now(), patience);
     }
 
     /// The wait for the commit was ours, not the client's: its answer may leave even if the session's time is over, since a
     /// client that does not hear it sends the message again.
     fn await_answer(&mut self) {
         self.await_command();
-        let (now, deadline) = (clock::now(), self.wire.deadline());
+        let (now, deadline) = (clock::now(), self.wire.stream().deadline());
         if deadline.ends().0 < now + LAST_WORDS {
             *deadline = Deadline::within(now, LAST_WORDS);
         }
@@ -275,11 +275,11 @@ impl<R: Reception> Conversation<'_, R> {
             let patience = self.session.policy().patience;
             let seems_over = reader.seems_over();
             if seems_over {
-                self.wire.deadline().enter(clock::now(), SEEMS_OVER.min(patience));
+                self.wire.stream().deadline().enter(clock::now(), SEEMS_OVER.min(patience));
             }
             match self.fill() {
                 Ok(_) if seems_over => self.begin_data(),
-                Ok(octets) => self.wire.deadline().progress(clock::now(), octets, patience),
+                Ok(octets) => self.wire.stream().deadline().progress(clock::now(), octets, patience),
                 // It waits for our reply; there will be no other end.
                 Err(Ending::Expired(_)) if seems_over => return Ok(reader.fault()),
                 Err(ending) => return Err(ending),
@@ -289,7 +289,7 @@ impl<R: Reception> Conversation<'_, R> {
 
     fn begin_data(&mut self) {
         let (patience, rate) = (self.session.policy().patience, self.session.policy().min_data_rate);
-        let (now, deadline) = (clock::now(), self.wire.deadline());
+        let (now, deadline) = (clock::now(), self.wire.stream().deadline());
         deadline.enter(now, patience);
         deadline.demand(now, rate, patience);
     }
@@ -322,32 +322,30 @@ impl<R: Reception> Conversation<'_, R> {
         let response = match ending {
             Ending::Said(response) => response.clone(),
             Ending::Expired(_) => TIMED_OUT.into(),
-            Ending::Insecure(StreamError::Io(_)) => return self.part_insecure(),
+            Ending::Insecure(SecureError::Tls(_)) => return self.part_insecure(),
             // Nobody is there to hear, or somebody who does not listen.
-            Ending::Insecure(_) | Ending::Lost(_) => return self.wire.abort(),
+            Ending::Insecure(_) | Ending::Lost(_) => return self.wire.stream().abort(),
         };
-        if !self.wire.can_speak() {
-            return self.wire.abort();
-        }
         METRICS.refused(response.code());
-        *self.wire.deadline() = Deadline::within(clock::now(), LAST_WORDS);
+        *self.wire.stream().deadline() = Deadline::within(clock::now(), LAST_WORDS);
         response.write(&mut self.out);
         if self.flush().is_err() {
-            return self.wire.abort();
+            return self.wire.stream().abort();
         }
         self.close();
     }
 
     /// The alert that says what is wrong with the client's handshake is on its way.
     fn part_insecure(&mut self) {
-        *self.wire.deadline() = Deadline::within(clock::now(), LAST_WORDS);
+        *self.wire.stream().deadline() = Deadline::within(clock::now(), LAST_WORDS);
         self.close();
     }
 
     fn close(&mut self) {
-        self.wire.finish();
+        self.wire.farewell();
+        self.wire.stream().shutdown_write();
         // Ends by the deadline, whatever the client does.
         self.message.resize(16 * 1024, 0);
-        while matches!(self.wire.drain(&mut self.message), Ok(read) if read > 0) {}
+        while matches!(self.wire.stream().read(&mut self.message), Ok(read) if read > 0) {}
     }
 }

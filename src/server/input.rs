@@ -4,8 +4,7 @@ use std::io::Read;
 
 use zeroize::Zeroize;
 
-use super::wire::Wire;
-use crate::net::StreamError;
+use crate::net::{StreamError, Wire};
 
 /// The next thing a client says.
 #[derive(Debug, PartialEq, Eq)]

@@ -14,7 +14,6 @@ mod reception;
 mod response;
 mod secure;
 mod session;
-mod wire;
 
 #[cfg(test)]
 mod conversation_tests;

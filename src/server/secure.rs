@@ -1,11 +1,12 @@
 //! What a conversation does for TLS and for AUTH: the handshake, and the judgement of a claim.
 
 use log::{debug, info, warn};
+use rustls::ServerConnection;
 
 use super::conversation::{Conversation, Ending, LOG};
 use super::{Action, Reception, Response};
 use crate::credentials::{Claim, Verdict};
-use crate::net::StreamError;
+use crate::net::{SecureError, StreamError};
 use crate::smtp::Refusal;
 use crate::time::clock;
 
@@ -29,10 +30,12 @@ impl<R: Reception> Conversation<'_, R> {
         let policy = self.session.policy();
         let (limit, terms) = (policy.handshake, policy.tls.clone());
         // The last certificate was taken away while a door was open that needs one.
-        let Some(terms) = terms else { return Err(Ending::Insecure(StreamError::Closed)) };
-        self.wire.deadline().enter(clock::now(), limit);
-        self.wire.secure(terms).map_err(Ending::Insecure)?;
-        let terms = self.wire.terms().unwrap_or_default();
+        let Some(terms) = terms else { return Err(Ending::Insecure(StreamError::Closed.into())) };
+        self.wire.stream().deadline().enter(clock::now(), limit);
+        let tls = ServerConnection::new(terms).map_err(|error| Ending::Insecure(SecureError::Tls(error)))?;
+        self.wire.secure(tls).map_err(Ending::Insecure)?;
+        let terms = self.wire.agreed().map(|(version, cipher)| format!("{version} {cipher}"));
+        let terms = terms.unwrap_or_default();
         debug!(target: LOG, "client=[{}] tls=\"{terms}\"", self.client);
         self.session.secured(terms);
         Ok(())
@@ -51,7 +54,7 @@ impl<R: Reception> Conversation<'_, R> {
             Verdict::False(hold) => {
                 warn!(target: LOG, "client=[{client}] user=\"{user}\" event=auth-failed");
                 let passed = clock::now().saturating_duration_since(heard);
-                self.wire.rest(hold.saturating_sub(passed)).map_err(|error| self.ended(error))?;
+                self.wire.stream().rest(hold.saturating_sub(passed)).map_err(|error| self.ended(error))?;
             }
             Verdict::Busy => warn!(target: LOG, "client=[{client}] user=\"{user}\" event=auth-busy"),
             Verdict::TooOften => warn!(target: LOG, "client=[{client}] user=\"{user}\" event=auth-barred"),

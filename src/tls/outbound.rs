@@ -115,17 +115,11 @@ pub(super) fn server_name(name: &str) -> Option<ServerName<'static>> {
     }
 }
 
-/// What a handshake with `name` has come to.
-pub fn agreed(tls: &rustls::Connection, name: &str, verified: bool) -> Channel {
-    let version = match tls.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
-        _ => "-",
-    };
-    let cipher = tls.negotiated_cipher_suite();
-    let cipher = cipher.and_then(|cipher| cipher.suite().as_str()).unwrap_or("-");
+/// What a handshake with `name` has come to, with its version and cipher.
+pub fn agreed(terms: Option<(String, String)>, name: &str, verified: bool) -> Channel {
+    let (version, cipher) = terms.unwrap_or_else(|| ("-".to_owned(), "-".to_owned()));
     let reason = if verified { format!("certificate of {name}") } else { "not asked".to_owned() };
-    Channel::Tls { version: version.to_owned(), cipher: cipher.to_owned(), trusted: verified, reason }
+    Channel::Tls { version, cipher, trusted: verified, reason }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ fn a_probe_says_what_tls_would_be_and_whether_the_certificate_would_be_trusted()
     let shown = flat(&done(&house, &["probe", "x.test"]));
     for words in [
         "> STARTTLS",
-        "starttls TLSv1.3 with TLS13_AES_256_GCM_SHA384",
+        "starttls TLSv1.3 with TLS_AES_256_GCM_SHA384",
         "proof a certificate for someone.else, until ",
         "would not be trusted: its certificate is ",
         "> QUIT",

@@ -8,7 +8,7 @@ use super::{Bench, COLUMNS, COSTS, LIMIT, RATIOS, cells, costs, p99, ratios};
 use crate::post::Summary;
 use crate::relay::{DOOR, Relay, Running};
 use crate::source::{Order, send, start};
-use crate::table::Table;
+use crate::table::{Table, ratio, span};
 use crate::wait::{until, until_steady};
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,14 @@ pub fn at_one_address(bench: &Bench) {
 fn crowd(bench: &Bench, name: &str, holes: Holes) {
     let mut table = Table::new(&[&["relay", "holes", "mail to"], &COLUMNS[..], &COSTS[..], &RATIOS].concat());
     for relay in bench.ours() {
-        let mut without = None;
-        for holes in [None, Some(holes)] {
+        let mut every = [Vec::new(), Vec::new()];
+        for (round, holes) in (0..bench.rounds).flat_map(|round| [(round, None), (round, Some(holes))]) {
+            let without: Option<[Option<Duration>; 2]> = every[0].get(round).copied();
             let label = if holes.is_some() { "10,000" } else { "none" };
             match once(bench, &relay, holes) {
                 Ok((known, new, costs)) => {
                     let last = [ratios(&known, without), ratios(&new, None)];
-                    without = without.or(Some(p99(&known)));
+                    every[usize::from(holes.is_some())].push(p99(&known));
                     for ((to, summary), last) in
                         [("proven", known), ("never seen", new)].into_iter().zip(last)
                     {
@@ -58,12 +59,31 @@ fn crowd(bench: &Bench, name: &str, holes: Holes) {
                 }
             }
         }
+        if bench.rounds > 1 {
+            table.row(medians(&relay, &every));
+        }
     }
     table.print(&format!(
         "{name}: a message for each of 10,000 silent domains, then {PACE}/s for {SECONDS} s to {DOMAINS} proven destinations, \
          and {EACH} messages for each of {DOMAINS} good ones never seen (limit {} s)",
         LIMIT.as_secs()
     ));
+}
+
+/// The medians of the rounds, of p99 for proven destinations: without holes, with them, and their ratios.
+fn medians(relay: &Relay, every: &[Vec<[Option<Duration>; 2]>; 2]) -> Vec<String> {
+    let median = |holes: usize, from: usize| {
+        let mut all: Vec<_> = every[holes].iter().map(|p99| p99[from]).collect();
+        all.sort_unstable();
+        all.get(all.len() / 2).copied().flatten()
+    };
+    let cell = |from| format!("{} / {}", span(median(1, from)), span(median(0, from)));
+    let (none, name) = (String::new, relay.name().to_owned());
+    let mut row =
+        vec![name, "medians".into(), "proven".into(), none(), none(), cell(0), none(), cell(1), none()];
+    row.extend([none(), none(), none()]);
+    row.extend([0, 1].map(|from| ratio(median(1, from), median(0, from))));
+    row
 }
 
 fn once(
