@@ -177,6 +177,9 @@ impl Queue {
             let ticket = Ticket::new(id, message, self.fresh.remove(&key), self.reports.clone());
             site.feed.put(ticket, now);
             room -= 1;
+            if site.standing == Standing::Proven {
+                self.pace.healthy(now);
+            }
         }
     }
 }
