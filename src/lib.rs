@@ -35,6 +35,7 @@ pub mod tls;
 // 1: mail as values; settings as plain data
 pub mod config;
 pub mod mail;
-// 0: grammar and deadlines; no I/O but reading the clock
+// 0: grammar, deadlines and counts; no I/O but reading the clock
+pub mod metrics;
 pub mod smtp;
 pub mod time;

@@ -25,7 +25,7 @@ const FLOORS: [(u8, &[&str]); 8] = [
     (3, &["bounce", "client", "dns", "server"]),
     (2, &["credentials", "net", "sasl", "spool", "tls"]),
     (1, &["config", "mail"]),
-    (0, &["smtp", "time"]),
+    (0, &["metrics", "smtp", "time"]),
 ];
 
 /// Imports within one floor, each for a reason.

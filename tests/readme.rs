@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 const README: &str = include_str!("../README.md");
 
 /// The list of keys that is complete because the compiler holds it against the fields of the settings.
-const KEYS: &str = include_str!("../src/config/keys.rs");
+const KEYS: &str = include_str!("../src/config/keys_tests.rs");
 
 #[test]
 fn the_first_configuration_is_taken() {

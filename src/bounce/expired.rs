@@ -2,11 +2,27 @@
 
 use std::time::Duration;
 
-use crate::mail::{Diagnostic, Failure};
+use crate::mail::{Blame, Diagnostic, Failure};
 use crate::smtp::EnhancedStatus;
+use crate::time::Phase;
 
 /// "Delivery time expired" (RFC 3463, 3.5), as a failure.
 pub const EXPIRED: EnhancedStatus = EnhancedStatus::new(5, 4, 7);
+
+/// "Other or undefined mail system status" (RFC 3463, 3.4): the operator of this system has given it up.
+pub const RETURNED: EnhancedStatus = EnhancedStatus::new(5, 3, 0);
+
+/// The failure of a recipient that an operator gives up, in the operator's words.
+pub fn returned(reason: &str) -> Failure {
+    Failure {
+        blame: Blame::Message,
+        phase: Phase::Dns,
+        status: RETURNED,
+        diagnostic: Diagnostic::Local(reason.to_owned()),
+        remote: None,
+        duplicate: false,
+    }
+}
 
 /// The failure of a recipient whose last deferral was `failure`, given up after `age`. A reply that a server really gave stays
 /// the diagnostic; where there was none, the words say how long it was tried, and of the last attempt which host, what and
@@ -41,9 +57,8 @@ pub fn in_words(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Blame, Remote};
+    use crate::mail::Remote;
     use crate::smtp::Reply;
-    use crate::time::Phase;
 
     const DAY: Duration = Duration::from_secs(86_400);
 

@@ -12,5 +12,5 @@ mod status;
 mod words;
 
 pub use compose::compose;
-pub use expired::expired;
+pub use expired::{expired, returned};
 pub use report::{Kind, Letter, Report, ReportedRecipient};

@@ -1,6 +1,6 @@
 //! The part that a person reads: which address, which host said what and when, or what we observed; what happens next.
 
-use super::expired::{EXPIRED, in_words};
+use super::expired::{EXPIRED, RETURNED, in_words};
 use super::report::{Kind, Report, ReportedRecipient};
 use crate::mail::{Diagnostic, ascii, rfc5322};
 use crate::smtp::Reply;
@@ -78,6 +78,9 @@ fn tell(text: &mut String, report: &Report, recipient: &ReportedRecipient) {
             let host = host.unwrap_or_else(|| "the other host".to_owned());
             say(text, "  ", &format!("While I was {phase}, {host} said:"));
             quote(text, reply);
+        }
+        Diagnostic::Local(words) if failure.status == RETURNED => {
+            say(text, "  ", &format!("The operator of this mail system returns it: {}.", cut(words)));
         }
         Diagnostic::Local(words) if failure.status == EXPIRED => {
             say(text, "  ", &format!("I {}.", cut(words)));

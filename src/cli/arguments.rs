@@ -5,14 +5,18 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use super::Exit;
+pub(super) use super::operating::{
+    Act, Connections, ConnectionsCommand, Destinations, DestinationsCommand, Explain, Probe, Queue,
+    QueueCommand, Trace,
+};
 use crate::config::Config;
 
 /// An outbound SMTP relay: mail goes in, is safe on disk, and always leaves.
 #[derive(Debug, Parser)]
 #[command(name = "sendoff", version, arg_required_else_help = true, propagate_version = true)]
 #[command(
-    after_help = "Exit codes are those of sysexits(3): 64 usage, 65 bad data, 66 no input, 69 no relay running, \
-                        75 try again later, 78 bad configuration."
+    after_help = "Exit codes are those of sysexits(3): 64 usage, 65 bad data, 66 no such file or message, 68 no such host, \
+                  69 no relay running, 75 try again later, or not done for all, 78 bad configuration."
 )]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -25,12 +29,24 @@ pub(super) enum Command {
     Serve(Serve),
     /// Say what is wrong with a configuration, and where
     Check(Check),
-    /// Show what is queued, why it has not left, and what the last host said
-    Queue(Queue),
-    /// Show the open sessions: where each stands, and how long it may stay there
+    /// Show what is queued, why it has not left and what the last host said; hold, release, retry, remove, ...
+    Queue(Box<Queue>),
+    /// Say why a message or a destination's mail does not leave now, and what can be done
+    Explain(Explain),
+    /// Show the open sessions: where each stands, and how long it may stay there; end one
     Connections(Connections),
+    /// Show destinations: standing, caps, rests, rates; suspend and resume them
+    Destinations(Destinations),
+    /// Do what a delivery would do, step by step with times, and send nothing
+    Probe(Probe),
+    /// Follow conversations as they are held
+    Trace(Trace),
+    /// Watch the relay: pace, queue, destinations, sessions, failures
+    Top(Top),
     /// Hand one message to the running relay
     Send(Send),
+    /// Be sendmail(1) for programs that send mail that way
+    Sendmail(Sendmail),
     /// Set the password of somebody who may relay
     Passwd(Passwd),
 }
@@ -78,34 +94,20 @@ pub(super) struct Serve {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    after_help = "With --world it also makes a file in the spool and removes it, asks the DNS servers, and connects to \
+    the hosts of a domain; it sends nothing."
+)]
 pub(super) struct Check {
     /// The configuration
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Queue {
-    #[command(flatten)]
-    pub(super) relay: Relay,
-    /// One JSON document on standard output
+    /// Look at the world too: addresses, spool, DNS, our name, the way out
     #[arg(long)]
-    pub(super) json: bool,
-    /// Only messages for this destination
-    #[arg(long, value_name = "DESTINATION")]
-    pub(super) destination: Option<String>,
-    /// The most messages shown
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
-    pub(super) limit: usize,
-    /// Only messages after this queue id: the next page
-    #[arg(long, value_name = "ID")]
-    pub(super) after: Option<String>,
-}
-
-#[derive(Args, Debug)]
-pub(super) struct Connections {
-    #[command(flatten)]
-    pub(super) relay: Relay,
+    pub(super) world: bool,
+    /// Whose hosts the way out is tried with
+    #[arg(long, value_name = "DOMAIN", default_value = "gmail.com", requires = "world")]
+    pub(super) towards: String,
     /// One JSON document on standard output
     #[arg(long)]
     pub(super) json: bool,
@@ -147,4 +149,25 @@ pub(super) struct Passwd {
     /// Whose password
     #[arg(value_name = "NAME")]
     pub(super) name: String,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Also by its name, as sendmail, mailq and newaliases: links to this program.\n\n\
+    -t recipients from the header   -i a dot alone is text   -f ADDRESS reverse-path   -F NAME\n\
+    -bs SMTP on standard input and output   -bp the queue   -bv where addresses go   -q try again now\n\n\
+    The relay is found by --config FILE (-C FILE) or --spool DIR, then SENDOFF_CONFIG, then /etc/sendoff.toml,\n\
+    then ./spool. Exit codes: 64 usage, 65 bad data, 75 no relay, or try again later, 77 not permitted.")]
+pub(super) struct Sendmail {
+    /// Options and recipients of sendmail(1); --config <FILE> names the relay
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) args: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Top {
+    #[command(flatten)]
+    pub(super) relay: Relay,
+    /// A new answer every so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    pub(super) every: u64,
 }

@@ -1,11 +1,12 @@
-//! `sendoff check`.
+//! `sendoff check`: the configuration, and with `--world` what it meets.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Exit;
 use super::arguments::{self, settings};
-use super::table::print;
+use super::table::{fold, print, print_json};
+use super::world::{Found, look};
 use crate::config::Config;
 use crate::credentials::{Certificates, Source, UsersFile, expiries};
 use crate::dns;
@@ -30,6 +31,27 @@ pub(super) fn check(arguments: &arguments::Check) -> Result<(), Exit> {
     let routes = config.routes.table.iter().map(|(pattern, to)| format!("{pattern} to {to}")).collect();
     let certificates = certificates(&config).map_err(Exit::config)?;
     let users = UsersFile(config.auth.users.clone()).make().map_err(Exit::config)?;
+    let users = users.map(|users| users.count());
+    let found = if arguments.world { look(&config, &arguments.towards)? } else { Vec::new() };
+    let bad = found.iter().filter(|(_, found, _)| *found == Found::Bad).count();
+    let failed = || Exit::later(format!("the world is not ready for {name}: {bad} of {} BAD", found.len()));
+    if arguments.json {
+        let world = found.iter().map(|(what, found, words)| {
+            serde_json::json!({ "what": what, "found": found.word().to_lowercase(), "words": words })
+        });
+        print_json(&serde_json::json!({
+            "config": name,
+            "hostname": config.hostname.as_str(),
+            "listens": config.listen.smtp,
+            "listens_tls": config.listen.smtps,
+            "certificates": certificates,
+            "users": users,
+            "spool": config.spool.path,
+            "asks": dns::servers(&config.dns),
+            "world": world.collect::<Vec<_>>(),
+        }))?;
+        return if bad > 0 { Err(failed()) } else { Ok(()) };
+    }
     let mut out = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{name}: fine");
@@ -43,11 +65,15 @@ pub(super) fn check(arguments: &arguments::Check) -> Result<(), Exit> {
         );
     }
     let _ = writeln!(out, "shows     {}", list(certificates));
-    let _ = writeln!(out, "users     {}", users.map_or("none".to_owned(), |users| users.count().to_string()));
+    let _ = writeln!(out, "users     {}", users.map_or("none".to_owned(), |users| users.to_string()));
     let _ = writeln!(out, "spool     {}", config.spool.path.display());
     let _ = writeln!(out, "asks      {}", list(servers));
     let _ = writeln!(out, "routes    {}", list(routes));
-    print(&out)
+    for (what, found, words) in &found {
+        out.push_str(&fold(&format!("{what:<9} {:<8}  ", found.word()), words));
+    }
+    print(&out)?;
+    if bad > 0 { Err(failed()) } else { Ok(()) }
 }
 
 /// Each certificate, and when it ends.

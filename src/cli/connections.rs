@@ -1,29 +1,48 @@
-//! `sendoff connections`.
+//! `sendoff connections`: the session table, once or every second; and `kill`.
 
 use std::fmt::Write as _;
+use std::thread;
 use std::time::Duration;
 
 use super::Exit;
-use super::arguments;
-use super::table::{print, print_json, short, table};
-use crate::control::{Answer, CallError, Connections, Request, SessionRow, ask};
+use super::arguments::{self, ConnectionsCommand};
+use super::exit::misunderstood;
+use super::queue::LIMIT;
+use super::table::{done, print, print_json, print_line, short, table};
+use crate::control::{Answer, Connections, Request, SessionRow, ask};
 
-/// Shows the session table.
+/// How often `--watch` looks.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Shows the session table, or ends a session.
 pub(super) fn connections(arguments: &arguments::Connections) -> Result<(), Exit> {
-    match ask(&arguments.relay.spool()?, &Request::Connections, Duration::from_secs(30))? {
-        Answer::Connections(connections) if arguments.json => print_json(&connections),
-        Answer::Connections(connections) => print(&text(&connections)),
-        _ => Err(CallError::Broken("the relay answered something else".into()).into()),
+    if let Some(ConnectionsCommand::Kill(kill)) = &arguments.command {
+        return done(&kill.relay.spool()?, &Request::Kill { session: kill.session }, kill.json);
+    }
+    let spool = arguments.relay.spool()?;
+    loop {
+        // One question a look: nothing in the relay waits for this terminal.
+        let Answer::Connections(connections) = ask(&spool, &Request::Connections, LIMIT)? else {
+            return Err(misunderstood());
+        };
+        let open = match (arguments.json, arguments.watch) {
+            (true, true) => print_line(&connections)?,
+            (true, false) => return print_json(&connections),
+            (false, false) => return print(&text(&connections)),
+            // Home, and whatever was there is cleared.
+            (false, true) => super::table::write(&format!("\x1b[H\x1b[2J{}", text(&connections)))?,
+        };
+        if !open {
+            return Ok(());
+        }
+        thread::park_timeout(ROUND);
     }
 }
 
 fn text(connections: &Connections) -> String {
     let mut out = String::new();
     if !connections.connections.is_empty() {
-        let head =
-            ["SESSION", "DESTINATION", "MX", "ADDRESS", "TLS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
-        let rows: Vec<_> = connections.connections.iter().map(row).collect();
-        out.push_str(&table(&head, &rows));
+        out.push_str(&sessions(&connections.connections));
     }
     let seats = connections.seats;
     // Writing to a String cannot fail.
@@ -33,6 +52,12 @@ fn text(connections: &Connections) -> String {
         connections.slots, seats.pool, seats.proven, seats.new, seats.suspect
     );
     out
+}
+
+/// Sessions as a table.
+pub(super) fn sessions(rows: &[SessionRow]) -> String {
+    let head = ["SESSION", "DESTINATION", "MX", "ADDRESS", "TLS", "PHASE", "AGE", "LEFT", "SENT", "MESSAGE"];
+    table(&head, &rows.iter().map(row).collect::<Vec<_>>())
 }
 
 fn row(session: &SessionRow) -> Vec<String> {

@@ -18,7 +18,12 @@ impl Exit {
         Exit { code: 64, words: None }
     }
 
-    /// EX_DATAERR: what was given is wrong.
+    /// EX_USAGE, in words of ours.
+    pub(super) fn misused(words: impl fmt::Display) -> Exit {
+        Exit::with(64, words)
+    }
+
+    /// EX_DATAERR: what was given is not what it should be.
     pub(super) fn data(words: impl fmt::Display) -> Exit {
         Exit::with(65, words)
     }
@@ -26,6 +31,11 @@ impl Exit {
     /// EX_NOINPUT: a file to be read cannot be.
     pub(super) fn no_input(words: impl fmt::Display) -> Exit {
         Exit::with(66, words)
+    }
+
+    /// EX_NOHOST: for good.
+    pub(super) fn no_host(words: impl fmt::Display) -> Exit {
+        Exit::with(68, words)
     }
 
     /// EX_SOFTWARE: a defect of ours.
@@ -53,6 +63,11 @@ impl Exit {
         Exit::with(75, words)
     }
 
+    /// EX_NOPERM: whoever calls may not do that.
+    pub(super) fn not_permitted(words: impl fmt::Display) -> Exit {
+        Exit::with(77, words)
+    }
+
     /// EX_CONFIG: the settings are wrong.
     pub(super) fn config(words: impl fmt::Display) -> Exit {
         Exit::with(78, words)
@@ -60,6 +75,11 @@ impl Exit {
 
     fn with(code: u8, words: impl fmt::Display) -> Exit {
         Exit { code, words: Some(words.to_string()) }
+    }
+
+    /// Whether it is EX_UNAVAILABLE.
+    pub(super) fn is_unavailable(&self) -> bool {
+        self.code == 69
     }
 
     pub(super) fn code(&self) -> ExitCode {
@@ -71,11 +91,17 @@ impl Exit {
     }
 }
 
+/// The relay and this command do not speak the same language: they are of different versions.
+pub(super) fn misunderstood() -> Exit {
+    Exit::later("the relay answered something else: is it of this version?")
+}
+
 impl From<CallError> for Exit {
     /// Nobody there is EX_UNAVAILABLE; the relay's own refusals bring their code.
     fn from(error: CallError) -> Exit {
         match &error {
             CallError::NobodyThere(words) => Exit::with(69, words),
+            CallError::Denied(words) => Exit::not_permitted(words),
             CallError::Broken(words) => Exit::later(words),
             CallError::Refused(code, words) => Exit::with(*code, words),
         }

@@ -3,14 +3,24 @@
 mod arguments;
 mod check;
 mod connections;
+mod destinations;
 mod exit;
+mod explain;
+mod line;
 mod logging;
+mod messages;
+mod operating;
 mod passwd;
+mod probe;
 mod prompt;
 mod queue;
 mod send;
+mod sendmail;
 mod serve;
 mod table;
+mod top;
+mod trace;
+mod world;
 
 use std::process::ExitCode;
 
@@ -21,6 +31,10 @@ use exit::Exit;
 
 /// Runs the program.
 pub fn run() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if let Some(args) = sendmail::is_meant(&args) {
+        return end(sendmail::sendmail(&args));
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -33,10 +47,20 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Queue(arguments) => queue::queue(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
         Command::Connections(arguments) => connections::connections(&arguments),
+        Command::Destinations(arguments) => destinations::destinations(&arguments),
+        Command::Probe(arguments) => probe::probe(&arguments),
+        Command::Trace(arguments) => trace::trace(&arguments),
+        Command::Top(arguments) => top::top(&arguments),
         Command::Send(arguments) => send::send(&arguments),
+        Command::Sendmail(arguments) => sendmail::sendmail(&arguments.args),
         Command::Passwd(arguments) => passwd::passwd(&arguments),
     };
+    end(result)
+}
+
+fn end(result: Result<(), Exit>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {

@@ -36,14 +36,14 @@ pub(super) fn send(arguments: &arguments::Send) -> Result<(), Exit> {
     }
 }
 
-fn read(from: impl Read) -> io::Result<Vec<u8>> {
+pub(super) fn read(from: impl Read) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     from.take(MOST).read_to_end(&mut text)?;
     Ok(text)
 }
 
 /// Every line end becomes CRLF, and the last line has one.
-fn crlf(text: &[u8]) -> Vec<u8> {
+pub(super) fn crlf(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 32 + 2);
     let mut lines = text.split(|byte| *byte == b'\n').peekable();
     while let Some(line) = lines.next() {

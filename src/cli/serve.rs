@@ -8,8 +8,8 @@ use crate::daemon::{Daemon, StartError};
 
 /// Runs the relay until a signal ends it.
 pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
-    logging::start();
     let config = settings(arguments.config.as_ref())?;
+    logging::start(config.log.format);
     let daemon = Daemon::start(config, arguments.config.clone()).map_err(|error| match error {
         StartError::Spool(error) => Exit::cannot_create(error),
         StartError::Settings(error) => Exit::config(error),
@@ -32,7 +32,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
     };
     print(&format!(
         "Sendoff {version}\n\
-         \x20 listens  {listens} (SMTP){tls}\n\
+         \x20 listens  {listens} (SMTP){tls}\n{web}\
          \x20 spool    {home}: {messages} messages for {recipients} recipients found\n\
          \x20 asks     {asks} (DNS)\n\
          \x20 try      echo hello | {sendoff} send{relay} --from you@example.org --to someone@example.net\n\
@@ -43,6 +43,7 @@ pub(super) fn serve(arguments: &arguments::Serve) -> Result<(), Exit> {
         listens = list(&began.listening, ", "),
         tls = secure(", ", " (SMTP within TLS)", ", "),
         smtps = secure(" smtps=", "", ","),
+        web = began.web.iter().map(|address| format!("  metrics  http://{address}/\n")).collect::<String>(),
         asks = list(&began.nameservers, ", "),
         smtp = list(&began.listening, ","),
         home = home.display(),

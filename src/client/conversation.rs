@@ -33,9 +33,11 @@ impl Conversation {
 
     /// Says lines, each ending in CRLF, in one write.
     pub(super) fn say(&mut self, lines: &str) -> Result<(), Trouble> {
-        if log::log_enabled!(log::Level::Debug) {
+        let (logged, session) = (log::log_enabled!(log::Level::Debug), self.connection.session());
+        if logged || session.is_followed() {
             for line in lines.lines() {
-                log::debug!("session={} {} > {line}", self.connection.session().id(), self.remote);
+                session.tell('>', line);
+                log::debug!("session={} {} > {line}", session.id(), self.remote);
             }
         }
         self.connection.write(lines.as_bytes()).map_err(|error| self.lost(&error))
@@ -44,7 +46,11 @@ impl Conversation {
     /// Says a line of which only `words` may be shown, then `secret`, and its end.
     pub(super) fn say_secretly(&mut self, words: &str, secret: Option<&Secret>) -> Result<(), Trouble> {
         let shown = if secret.is_some() { "(secret)" } else { "" };
-        log::debug!("session={} {} > {words}{shown}", self.connection.session().id(), self.remote);
+        let session = self.connection.session();
+        log::debug!("session={} {} > {words}{shown}", session.id(), self.remote);
+        if session.is_followed() {
+            session.tell('>', format!("{words}{shown}"));
+        }
         let secret = secret.map_or(&[][..], Secret::octets);
         let line = Secret::new([words.as_bytes(), secret, b"\r\n"].concat());
         self.connection.write(line.octets()).map_err(|error| self.lost(&error))
@@ -53,8 +59,12 @@ impl Conversation {
     /// It is decided whether TLS protects the session: so it stands in the session table, and with what comes of it.
     pub(super) fn decided(&mut self, channel: Channel) {
         let channel = Arc::new(channel);
-        log::debug!("session={} {}: {channel}", self.connection.session().id(), self.remote);
-        self.connection.session().channel(&channel);
+        let session = self.connection.session();
+        log::debug!("session={} {}: {channel}", session.id(), self.remote);
+        if session.is_followed() {
+            session.tell('*', channel.to_string());
+        }
+        session.channel(&channel);
         self.remote.channel = Some(channel);
     }
 
@@ -73,21 +83,32 @@ impl Conversation {
     }
 
     fn hear_any(&mut self) -> Result<Reply, Trouble> {
-        let session = self.connection.session().id();
+        let session = Arc::clone(self.connection.session());
         let mut reader = ReplyReader::default();
         loop {
             let line =
                 self.connection.line().map_err(|error| Trouble::line(self.phase, &self.remote, &error))?;
-            if log::log_enabled!(log::Level::Debug) {
+            if log::log_enabled!(log::Level::Debug) || session.is_followed() {
                 // What is heard in AUTH may repeat what was said.
                 let most = if self.phase == Phase::Auth { 3 } else { Lines::MOST };
-                log::debug!("session={session} {} < {}", self.remote, printable(line, most));
+                let overheard = printable(line, most).to_string();
+                log::debug!("session={} {} < {overheard}", session.id(), self.remote);
+                session.tell('<', overheard);
             }
             let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {
                 return Ok(reply);
             }
         }
+    }
+
+    /// A message is being sent: of how many octets is all that anybody is told.
+    pub(super) fn sends(&self, octets: u64) {
+        let session = self.connection.session();
+        if session.is_followed() {
+            session.tell('>', format!("({octets} octets)"));
+        }
+        log::debug!("session={} {} > ({octets} octets)", session.id(), self.remote);
     }
 
     pub(super) fn lost(&self, error: &crate::net::StreamError) -> Trouble {

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+
 use super::authentication::authenticate;
 use super::conversation::Conversation;
 use super::security::{Security, secure, starttls};
@@ -104,6 +106,11 @@ impl Client {
     /// What it offers.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
+    }
+
+    /// The certificates that it has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.conversation.connection.certificates()
     }
 
     /// Transactions that have been answered in this session.

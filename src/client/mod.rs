@@ -8,6 +8,7 @@ mod conversation;
 mod greeting;
 #[cfg(test)]
 mod handshakes;
+mod probe;
 mod security;
 mod transaction;
 mod trouble;

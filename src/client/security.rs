@@ -15,8 +15,8 @@ use std::sync::Arc;
 use super::conversation::Conversation;
 use super::greeting::{Hop, Manner};
 use super::trouble::{FallBack, Trouble};
-use crate::config::TlsMode;
-use crate::mail::Channel;
+use crate::config::{Tls, TlsMode};
+use crate::mail::{Channel, Destination, Scheme};
 use crate::net::SecureError;
 use crate::sasl::Credential;
 use crate::smtp::{EnhancedStatus, Extensions};
@@ -42,6 +42,26 @@ pub struct Security {
 }
 
 impl Security {
+    /// What the settings ask of the hosts of a destination, where `credential` is who we are.
+    pub fn towards(
+        settings: &Tls,
+        destination: &Destination,
+        outbound: Arc<Outbound>,
+        credential: Option<Arc<Credential>>,
+    ) -> Security {
+        let implicit = destination.smart().is_some_and(|(scheme, _)| scheme == Scheme::Smtps);
+        let mode = match (settings.policy_of(destination), &credential) {
+            (Some(mode), None) => mode,
+            // A secret is not for whoever it is, unless somebody has said so of this host; and never goes in the clear.
+            (Some(mode), Some(_)) => mode.max(TlsMode::Require),
+            (None, Some(_)) => TlsMode::Verify,
+            (None, None) => settings.outbound,
+        };
+        // Where the session begins with TLS, there is nothing to fall back to.
+        let mode = if implicit { mode.max(TlsMode::Require) } else { mode };
+        Security { mode, implicit, outbound, credential }
+    }
+
     fn verifies(&self) -> bool {
         self.mode == TlsMode::Verify
     }

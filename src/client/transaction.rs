@@ -218,12 +218,7 @@ impl Client {
         let (block, rate) = (self.manner.timeouts.block, self.manner.timeouts.min_data_rate);
         self.conversation.enter(Phase::Body, block);
         self.conversation.connection.demand(rate, block);
-        log::debug!(
-            "session={} {} > ({} octets)",
-            self.conversation.connection.session().id(),
-            self.conversation.remote,
-            body.len()
-        );
+        self.conversation.sends(body.len());
         let mut stuffer = Stuffer::default();
         let mut wire = Vec::new();
         if let Some(octets) = body.octets() {

@@ -65,6 +65,11 @@ impl Trouble {
                 StreamError::Closed | StreamError::Io(_) => FallBack::Now,
             };
         }
+        if matches!(error, StreamError::Expired(Expired(Limit::Operator))) {
+            // The message gets a time of its own, or the next session would be with the same host at once; what the host
+            // did, only the operator knows.
+            trouble.failure.blame = Blame::Message;
+        }
         if error.is_shortage() {
             trouble.fall_back = FallBack::Never;
             // The message waits for its own next time; no host is the worse for it.

@@ -44,6 +44,7 @@ impl Config {
         self.check_order_of_waits(&mut found);
         self.check_loops(&mut found);
         self.check_doors(&mut found);
+        self.check_metrics(&mut found);
         found.0
     }
 
@@ -249,6 +250,18 @@ impl Config {
         }
     }
 
+    fn check_metrics(&self, found: &mut Findings) {
+        for address in &self.metrics.listen {
+            found.refuse_if(!address.ip().is_loopback(), &["metrics.listen"], || {
+                format!("metrics.listen has {address}, which is not on loopback: the page has no login")
+            });
+            let taken = address.port() != 0 && self.listen.smtp.contains(address);
+            found.refuse_if(taken, &["metrics.listen", "listen.smtp"], || {
+                format!("metrics.listen and listen.smtp both name {address}")
+            });
+        }
+    }
+
     /// Whether what is sent to `address` and `port` comes in at `listen`.
     fn is_reached(&self, listen: &SocketAddr, address: IpAddr, port: u16) -> bool {
         let ip = address.to_canonical();
@@ -265,6 +278,8 @@ impl Config {
             ("listen.smtps", self.listen.smtps != new.listen.smtps),
             ("listen.clients", self.listen.clients != new.listen.clients),
             ("delivery.workers", self.delivery.workers != new.delivery.workers),
+            ("metrics.listen", self.metrics.listen != new.metrics.listen),
+            ("log.format", self.log != new.log),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
@@ -283,7 +298,7 @@ mod tests {
     fn each_contradiction_is_found_under_its_key() {
         let ms = Duration::from_millis;
         type Change = fn(&mut Config);
-        let cases: [(&str, Change); 20] = [
+        let cases: [(&str, Change); 22] = [
             ("delivery.connections_per_destination", |c| c.delivery.connections_per_destination = 1000),
             ("delivery.connections_per_address", |c| c.delivery.connections_per_address = 2000),
             ("delivery.workers", |c| c.delivery.workers = 0),
@@ -302,6 +317,8 @@ mod tests {
             ("timeouts.client_handshake", |c| c.timeouts.client_handshake = Duration::ZERO),
             ("delivery.port", |c| c.delivery.port = 0),
             ("timeouts.min_data_rate", |c| c.timeouts.min_data_rate = 0),
+            ("metrics.listen", |c| c.metrics.listen.push("192.0.2.1:80".parse().unwrap())),
+            ("metrics.listen", |c| c.metrics.listen.push(c.listen.smtp[0])),
             ("retry.jitter", |c| (c.retry.message.jitter, c.retry.site.jitter) = (101, 101)),
             ("bounce.delay_notice", |c| c.bounce.delay_notice = Some(Duration::ZERO)),
         ];

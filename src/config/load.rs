@@ -159,6 +159,7 @@ servers = []                       # empty: /etc/resolv.conf
             ("[listen]\nsmtp = \"127.0.0.1:25\"", "a list is wanted here, like [\"...\"], not a text"),
             ("[listen]\nrelay_from = [\"10/8\"]", "\"10/8\" is no network"),
             ("[dns]\nservers = [\"192.0.2.1:0\"]", "no nameserver answers at port 0"),
+            ("[log]\nformat = \"xml\"", "a.toml:2:10: \"xml\" is no format of the log"),
             ("hostname = \"a b\"", "a.toml:1:12: \"a b\" is no domain name"),
             ("timeouts = 5", "`timeouts` is a table: write [timeouts]"),
             ("routes = 5", "`routes` is a table: write [routes]"),

@@ -4,6 +4,8 @@ mod access;
 mod check;
 mod error;
 mod keys;
+#[cfg(test)]
+mod keys_tests;
 mod load;
 mod nearest;
 mod routes;
@@ -11,6 +13,7 @@ mod settings;
 mod tls;
 mod units;
 mod value;
+mod watching;
 
 pub use access::{Auth, KeyPair};
 pub use check::Contradiction;
@@ -18,3 +21,5 @@ pub use error::{ConfigError, Fault, Place};
 pub use routes::Routes;
 pub use settings::{Bounce, Config, Delivery, Dns, Listen, Network, Retry, Spool, Timeouts};
 pub use tls::{Roots, Tls, TlsMode};
+pub use units::duration;
+pub use watching::{Log, LogFormat, Metrics};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::access::{Auth, KeyPair};
 use super::routes::Routes;
 use super::tls::{Roots, Tls, TlsMode};
+use super::watching::{Log, Metrics};
 use crate::smtp::Domain;
 use crate::time::{Doubling, Phase, Schedule};
 
@@ -37,6 +38,10 @@ pub struct Config {
     pub bounce: Bounce,
     /// `[tls]`
     pub tls: Tls,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[log]`
+    pub log: Log,
     /// `[routes]`
     pub routes: Routes,
 }
@@ -319,6 +324,8 @@ impl Default for Config {
             },
             bounce: Bounce { delay_notice: None },
             tls: Tls { outbound: TlsMode::Opportunistic, roots: Roots::System, policy: Vec::new() },
+            metrics: Metrics::default(),
+            log: Log::default(),
             routes: Routes::default(),
         }
     }

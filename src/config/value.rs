@@ -13,6 +13,7 @@ use super::access::KeyPair;
 use super::settings::Network;
 use super::tls::{Roots, TlsMode};
 use super::units;
+use super::watching::LogFormat;
 use crate::mail::{Destination, Scheme};
 use crate::smtp::{Domain, Host};
 
@@ -162,6 +163,14 @@ pub fn key_pair(value: &Value) -> Result<KeyPair, Wrong> {
             Ok(KeyPair { certificate: path(certificate)?, key: path(key)? })
         }
         _ => wrong(value, HOW),
+    }
+}
+
+pub fn log_format(value: &Value) -> Result<LogFormat, Wrong> {
+    match text(value, "a log's format is \"text\" or \"json\"")? {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        other => wrong(value, format!("\"{other}\" is no format of the log: write \"text\" or \"json\"")),
     }
 }
 

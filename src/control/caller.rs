@@ -14,6 +14,8 @@ use crate::time::{Deadline, clock};
 pub enum CallError {
     /// Nobody is at the door: no relay runs on this spool.
     NobodyThere(String),
+    /// The door is there, and not for this user.
+    Denied(String),
     /// The conversation broke off.
     Broken(String),
     /// The relay said no; with a code of sysexits(3).
@@ -23,9 +25,10 @@ pub enum CallError {
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CallError::NobodyThere(words) | CallError::Broken(words) | CallError::Refused(_, words) => {
-                f.write_str(words)
-            }
+            CallError::NobodyThere(words)
+            | CallError::Denied(words)
+            | CallError::Broken(words)
+            | CallError::Refused(_, words) => f.write_str(words),
         }
     }
 }
@@ -49,18 +52,7 @@ pub fn ask(spool: &Path, request: &Request, limit: Duration) -> Result<Answer, C
 /// [`CallError`], in words for the person who called.
 pub fn submit(spool: &Path, request: &Request, octets: &[u8], limit: Duration) -> Result<Answer, CallError> {
     let path = spool.join("control.sock");
-    let mut stream = Stream::local(&path, Deadline::within(clock::now(), limit)).map_err(|error| {
-        let words = match &error {
-            StreamError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-                "there is no such socket".into()
-            }
-            _ => error.to_string(),
-        };
-        CallError::NobodyThere(format!(
-            "no relay answers at {} ({words}). Is it running, with the same --config or --spool?",
-            path.display()
-        ))
-    })?;
+    let mut stream = knock(&path, limit)?;
     let broken = |error: io::Error| {
         CallError::Broken(format!("the relay at {}: {}", path.display(), StreamError::from(error)))
     };
@@ -77,9 +69,73 @@ pub fn submit(spool: &Path, request: &Request, octets: &[u8], limit: Duration) -
         Ok(_) => {}
         Err(error) => return Err(broken(error)),
     }
-    match serde_json::from_slice(&answer) {
+    read(&answer)
+}
+
+fn read(answer: &[u8]) -> Result<Answer, CallError> {
+    match serde_json::from_slice(answer) {
         Ok(Answer::Error { exit, reason }) => Err(CallError::Refused(exit, reason)),
         Ok(answer) => Ok(answer),
         Err(error) => Err(CallError::Broken(format!("the relay's answer cannot be read: {error}"))),
     }
+}
+
+/// Asks for what has no end, and gives each answer to `each` until that says no, or the relay ends it.
+///
+/// # Errors
+/// [`CallError`], in words for the person who called.
+pub fn follow(
+    spool: &Path,
+    request: &Request,
+    each: &mut dyn FnMut(Answer) -> bool,
+) -> Result<(), CallError> {
+    /// The relay says something at least every few seconds.
+    const SILENT: Duration = Duration::from_secs(60);
+    let path = spool.join("control.sock");
+    let mut stream = knock(&path, SILENT)?;
+    let words = |error: &dyn fmt::Display| {
+        CallError::Broken(format!("the relay at {} has ended it: {error}", path.display()))
+    };
+    let mut line = serde_json::to_vec(request).map_err(|error| words(&error))?;
+    line.push(b'\n');
+    stream.write_all(&line).map_err(|error| words(&StreamError::from(error)))?;
+    let (mut gathered, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        *stream.deadline() = Deadline::within(clock::now(), SILENT);
+        let read = stream.read(&mut piece).map_err(|error| words(&StreamError::from(error)))?;
+        if read == 0 {
+            return Ok(());
+        }
+        gathered.extend_from_slice(&piece[..read]);
+        while let Some(end) = memchr::memchr(b'\n', &gathered) {
+            let line: Vec<u8> = gathered.drain(..=end).collect();
+            if line.len() > 1 && !each(self::read(&line)?) {
+                return Ok(());
+            }
+        }
+        if gathered.len() as u64 > MOST {
+            return Err(words(&"its line has no end"));
+        }
+    }
+}
+
+fn knock(path: &Path, limit: Duration) -> Result<Stream, CallError> {
+    Stream::local(path, Deadline::within(clock::now(), limit)).map_err(|error| {
+        if matches!(&error, StreamError::Io(error) if error.kind() == io::ErrorKind::PermissionDenied) {
+            return CallError::Denied(format!(
+                "{}: this is for the relay's own user, and for root",
+                path.display()
+            ));
+        }
+        let words = match &error {
+            StreamError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "there is no such socket".into()
+            }
+            _ => error.to_string(),
+        };
+        CallError::NobodyThere(format!(
+            "no relay answers at {} ({words}). Is it running, with the same --config or --spool?",
+            path.display()
+        ))
+    })
 }

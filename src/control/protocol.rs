@@ -1,7 +1,12 @@
-//! What is said through the door. The same types are the documents of `--json`: an interface, so keys are added, never
-//! changed. Durations are seconds, times are Unix seconds.
+//! What is said through the door: requests and answers, a line of JSON each. The documents of the answers are those of
+//! `--json`: an interface, so keys are added, never changed. Durations are seconds, times are Unix seconds.
 
 use serde::{Deserialize, Serialize};
+
+use super::documents::{
+    Acted, Connections, Destinations, Explanation, Queue, Shape, Shown, Submitted, TraceLine,
+};
+use super::overview::Overview;
 
 /// What the operator asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -13,11 +18,74 @@ pub enum Request {
         after: Option<String>,
         /// The most messages on the page; the door has its own limit.
         limit: usize,
-        /// Only messages for this destination.
-        destination: Option<String>,
+        /// Which messages.
+        which: Which,
+    },
+    /// One message, with its history.
+    Show {
+        /// Its queue id.
+        id: String,
+        /// How much of the message itself.
+        part: Part,
+    },
+    /// The queue by destination and age.
+    Summary {
+        /// The most destinations.
+        limit: usize,
+    },
+    /// Something is done to messages; to a page of them, and the answer says where the next one begins.
+    Act {
+        /// What.
+        action: Action,
+        /// These; without any, those that `which` means.
+        ids: Vec<String>,
+        /// Which of them.
+        which: Which,
+        /// All of the queue is meant: a filter that means everything must be meant.
+        all: bool,
+        /// Only messages after this queue id.
+        after: Option<String>,
+        /// Only messages up to this queue id: what has come since the first page is not meant.
+        up_to: Option<String>,
+    },
+    /// Why a message, or what goes to a domain, has not left.
+    Explain {
+        /// A queue id, a domain or a destination.
+        what: String,
     },
     /// The session table.
     Connections,
+    /// The relay at a glance.
+    Overview,
+    /// A session is ended.
+    Kill {
+        /// Its number.
+        session: u64,
+    },
+    /// What is known of destinations: the most of those with the most messages.
+    Destinations {
+        /// The most of them.
+        limit: usize,
+        /// Only this one.
+        destination: Option<String>,
+    },
+    /// A destination is suspended.
+    Suspend {
+        /// Which.
+        destination: String,
+        /// Why, for other operators.
+        reason: String,
+    },
+    /// A destination goes on.
+    Resume {
+        /// Which.
+        destination: String,
+    },
+    /// The conversations with a domain's hosts, as they are held: a line each until either side ends it.
+    Trace {
+        /// A domain, a destination, or `*`.
+        what: String,
+    },
     /// A message to be submitted; its octets follow.
     Submit {
         /// The reverse-path, without angle brackets; empty is the null path.
@@ -29,14 +97,100 @@ pub enum Request {
     },
 }
 
+/// Which messages are meant: all that is set must be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// Recipients of this destination.
+    pub destination: Option<String>,
+    /// The reverse-path or a recipient is like this; `*` and `?` are wild cards, `@example.org` is every address there.
+    pub address: Option<String>,
+    /// The reverse-path is like this.
+    pub from: Option<String>,
+    /// The recipient is like this.
+    pub to: Option<String>,
+    /// At least so old.
+    pub older: Option<u64>,
+    /// At most so old.
+    pub younger: Option<u64>,
+    /// Recipients in this state.
+    pub state: Option<String>,
+}
+
+/// How much of a message is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Only what is known about it.
+    Nothing,
+    /// Its header section.
+    Headers,
+    /// All of it, as far as it is shown.
+    Body,
+}
+
+/// What is done to messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do", deny_unknown_fields)]
+pub enum Action {
+    /// They are not tried, and do not expire, until they are released.
+    Hold,
+    /// They go on.
+    Release,
+    /// They are tried at once.
+    Retry,
+    /// They are gone, and nobody is told.
+    Remove,
+    /// They are returned to their reverse-path.
+    Bounce {
+        /// Why.
+        reason: String,
+    },
+    /// They go elsewhere; without a target, where the routes lead.
+    Redirect {
+        /// A smart host.
+        target: Option<String>,
+    },
+}
+
+impl Action {
+    /// What has been done, as a word.
+    pub fn done(&self) -> &'static str {
+        match self {
+            Action::Hold => "held",
+            Action::Release => "released",
+            Action::Retry => "hurried",
+            Action::Remove => "removed",
+            Action::Bounce { .. } => "bounced",
+            Action::Redirect { .. } => "redirected",
+        }
+    }
+}
+
 /// What the relay answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// A page of the queue.
     Queue(Queue),
+    /// A message.
+    Shown(Box<Shown>),
+    /// The queue by destination and age.
+    Summary(Vec<Shape>),
+    /// What was done to a page of messages.
+    Acted(Acted),
+    /// Why not now.
+    Explained(Explanation),
     /// The session table.
     Connections(Connections),
+    /// What is known of destinations.
+    Destinations(Destinations),
+    /// It was done; in words.
+    Done(String),
+    /// A line of a conversation.
+    Trace(TraceLine),
+    /// The relay at a glance.
+    Overview(Box<Overview>),
     /// The message is durable.
     Submitted(Submitted),
     /// It was not done, and why.
@@ -46,152 +200,4 @@ pub enum Answer {
         /// Why.
         reason: String,
     },
-}
-
-/// A page of the queue.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Queue {
-    /// Messages in the whole queue.
-    pub messages: u64,
-    /// Recipients in the whole queue.
-    pub recipients: u64,
-    /// The page, oldest first.
-    pub queue: Vec<QueuedMessage>,
-    /// Where the next page starts (`after`); null on the last one.
-    pub next: Option<String>,
-    /// The mark because of which new mail is refused at present; null when it is taken.
-    #[serde(default)]
-    pub low: Option<String>,
-    /// How many messages, or recipients of them, cannot be read and are in quarantine. They are not among the others.
-    #[serde(default)]
-    pub quarantined: u64,
-    /// The first hundred of these; on the first page only.
-    #[serde(default)]
-    pub quarantine: Vec<Quarantined>,
-}
-
-/// What cannot be read, and is out of the way until a person has mended it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Quarantined {
-    /// The queue id of the message.
-    pub id: String,
-    /// The place of the recipient in the envelope; null for the message as a whole.
-    pub recipient: Option<u32>,
-    /// Since when.
-    pub at: i64,
-    /// What is wrong.
-    pub reason: String,
-}
-
-/// A queued message.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct QueuedMessage {
-    /// Its queue id.
-    pub id: String,
-    /// The reverse-path; empty for a bounce.
-    pub from: String,
-    /// Octets.
-    pub size: u64,
-    /// When it was accepted.
-    pub accepted: i64,
-    /// How long ago that was.
-    pub age: u64,
-    /// When it expires.
-    pub expires: i64,
-    /// Who has not got it yet.
-    pub recipients: Vec<QueuedRecipient>,
-}
-
-/// A recipient that has not got its message yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct QueuedRecipient {
-    /// The forward-path.
-    pub to: String,
-    /// The next hop.
-    pub destination: String,
-    /// How often it has been tried.
-    pub attempts: u32,
-    /// `active`, `ready`, `waiting`, `resting` (with its destination) or `blocked`. Never empty.
-    pub state: String,
-    /// In words: why it has not left.
-    pub why: String,
-    /// In how many seconds it is tried next; null when that does not depend on a clock.
-    pub next: Option<u64>,
-    /// The last failure; null before the first.
-    pub last: Option<Last>,
-}
-
-/// A failure.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Last {
-    /// When.
-    pub at: i64,
-    /// In which phase.
-    pub phase: String,
-    /// The enhanced status code.
-    pub status: String,
-    /// Which host, and its address.
-    pub host: Option<String>,
-    /// One sentence with phase, host, address and words.
-    pub text: String,
-}
-
-/// The session table.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Connections {
-    /// Slots in use in the ledger.
-    pub slots: usize,
-    /// By standing, and the most there may be.
-    pub seats: Seats,
-    /// The sessions, oldest first.
-    pub connections: Vec<SessionRow>,
-}
-
-/// Seats of the pool.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Seats {
-    /// Held by proven destinations.
-    pub proven: usize,
-    /// Held by new ones.
-    pub new: usize,
-    /// Held by suspects.
-    pub suspect: usize,
-    /// In the whole pool.
-    pub pool: usize,
-}
-
-/// A session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SessionRow {
-    /// Its number: `session=` in the log.
-    pub session: u64,
-    /// The destination whose slot it holds.
-    pub destination: String,
-    /// The host.
-    pub mx: Option<String>,
-    /// The address.
-    pub address: Option<String>,
-    /// Where the conversation stands.
-    pub phase: String,
-    /// Whether TLS protects it, in the words of the log, once that is decided.
-    pub tls: Option<String>,
-    /// The message in hand.
-    pub message: Option<String>,
-    /// Messages delivered over it.
-    pub delivered: u32,
-    /// How long it has lived.
-    pub age: f64,
-    /// How long it has been in this phase.
-    pub in_phase: f64,
-    /// What is left until its narrowest limit.
-    pub left: f64,
-    /// Which limit that is.
-    pub limit: String,
-}
-
-/// A message that was taken.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Submitted {
-    /// Its queue id.
-    pub id: String,
 }

@@ -6,15 +6,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::{Answers, exit};
-use super::protocol::{Answer, Submitted};
+use super::answers::{Answers, Refused, exit, trouble};
+use super::documents::Submitted;
+use super::protocol::Answer;
 use crate::delivery::announce;
 use crate::mail::{BodyType, Envelope, Protocol, QueueId, Received};
+use crate::metrics::{METRICS, Source};
 use crate::smtp::{Mailbox, ReversePath};
-use crate::spool::{Marks, SpoolError};
+use crate::spool::Marks;
 use crate::time::clock;
-
-type Refused = (u8, String);
 
 impl Answers {
     /// Takes a message whose `size` octets follow on `stream`: CRLF line ends, not stuffed.
@@ -26,7 +26,7 @@ impl Answers {
     }
 
     fn take(&self, from: &str, to: &[String], size: u64, stream: &mut impl Read) -> Result<QueueId, Refused> {
-        let config = Arc::clone(&self.config.read());
+        let config = Arc::clone(&self.shop.config.read());
         let mut envelope = envelope(from, to)?;
         let most = config.listen.max_recipients;
         if envelope.recipients.is_empty() || envelope.recipients.len() > most {
@@ -36,9 +36,9 @@ impl Answers {
         if size > most {
             return Err((exit::DATAERR, format!("the message has {size} octets; {most} are allowed")));
         }
-        let trouble = |error: SpoolError| (exit::TEMPFAIL, error.to_string());
-        self.spool.room(&Marks::of(&config), size, envelope.recipients.len() as u64).map_err(trouble)?;
-        let mut draft = self.spool.draft();
+        let (spool, recipients) = (&self.shop.spool, envelope.recipients.len() as u64);
+        spool.room(&Marks::of(&config), size, recipients).map_err(trouble)?;
+        let mut draft = spool.draft();
         let received = Received {
             helo: "localhost",
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -68,7 +68,8 @@ impl Answers {
         let done = draft.commit(envelope, destinations, Duration::from_secs(25)).map_err(trouble)?;
         let id = done.id();
         log::info!("id={id} client=local from=<{from}> rcpts={} size={size} event=accepted", to.len());
-        announce(&self.arrivals, done, accepted);
+        METRICS.accepted.of(Source::Local as usize).one();
+        announce(&self.shop.arrivals, done, accepted);
         Ok(id)
     }
 }

@@ -23,4 +23,5 @@ pub use exchange::{Claim, Evidence, Exchange, Malformed, Mechanism, Step};
 pub use gate::{Gate, Verdict};
 pub use kept::{Kept, Source};
 pub use users::{Users, UsersFile, is_name};
+pub use validity::ends;
 pub use verifier::Verifier;

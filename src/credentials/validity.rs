@@ -13,7 +13,7 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of validity; `None` for what is no certificate.
-pub(super) fn ends(certificate: &[u8]) -> Option<Unix> {
+pub fn ends(certificate: &[u8]) -> Option<Unix> {
     let (tag, certificate, _) = element(certificate)?;
     let (tbs_tag, tbs, _) = element(certificate)?;
     if (tag, tbs_tag) != (SEQUENCE, SEQUENCE) {

@@ -45,6 +45,8 @@ impl Daemon {
         config.listen.smtp = old.listen.smtp.clone();
         config.listen.smtps = old.listen.smtps.clone();
         config.listen.clients = old.listen.clients;
+        config.metrics = old.metrics.clone();
+        config.log = old.log.clone();
         config.delivery.workers = old.delivery.workers;
         self.ledger.set_caps(caps(&config));
         self.scheduler.set_terms(terms(&config));

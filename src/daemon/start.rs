@@ -14,13 +14,13 @@ use parking_lot::RwLock;
 
 use super::signals::{Wish, wishes};
 use crate::config::Config;
-use crate::control::{Answers, Door};
+use crate::control::{Answers, Door, WebDoor};
 use crate::delivery::{Arrival, Pool, Workshop, late};
 use crate::dns::{self, Own, Resolver};
 use crate::listener::{self, Listener, Reception, Rules};
 use crate::net::{Addresses, Caps, Ledger, Pressure, Sessions, Watchdog};
 use crate::sasl::{Credentials, CredentialsError};
-use crate::scheduler::{Beginning, Known, Scheduler, Terms, Widths, Wires};
+use crate::scheduler::{Beginning, Known, Orders, Scheduler, Terms, Widths, Wires};
 use crate::spool::{DestinationRecord, Marks, Spool, SpoolError};
 use crate::time::{Deadline, Limit, clock};
 use crate::tls::{Outbound, RootsError};
@@ -78,6 +78,8 @@ pub struct Began {
     pub listening: Vec<SocketAddr>,
     /// Where it listens for TLS.
     pub listening_tls: Vec<SocketAddr>,
+    /// Where it speaks HTTP to who watches.
+    pub web: Vec<SocketAddr>,
     /// Where its spool is.
     pub spool: PathBuf,
     /// Messages found there.
@@ -101,6 +103,7 @@ pub struct Daemon {
     pub(super) rules: Rules,
     listener: Listener,
     door: Door,
+    web: WebDoor,
     watchdog: Watchdog,
     wishes: Receiver<Wish>,
 }
@@ -176,7 +179,9 @@ impl Daemon {
             freed,
             pressure: Arc::clone(&pressure),
         };
-        let mut beginning = Scheduler::begin(Arc::clone(&ledger), terms(&config), wires, known(&spool)?);
+        let known = known(&spool)?;
+        let mut beginning =
+            Scheduler::begin(Arc::clone(&ledger), terms(&config), wires, known, orders(&spool)?);
         take_up(&spool, &config, &mut beginning)?;
         let totals = spool.totals()?;
         let servers = dns::servers(&config.dns);
@@ -203,19 +208,16 @@ impl Daemon {
             config: Arc::clone(&shared),
             arrivals: arrivals_in.clone(),
         };
-        let answers = Answers {
-            spool,
-            scheduler: scheduler.clone(),
-            ledger: Arc::clone(&ledger),
-            sessions,
-            config: Arc::clone(&shared),
-            arrivals: arrivals_in,
-        };
-        let door = Door::open(&config.spool.path, &Arc::new(answers))?;
+        let answers =
+            Answers { shop: Arc::clone(&shop), scheduler: scheduler.clone(), ledger: Arc::clone(&ledger) };
+        let answers = Arc::new(answers);
+        let door = Door::open(&config.spool.path, &answers)?;
+        let web = WebDoor::open(&config.metrics.listen, &answers, &listening)?;
         let listener = Listener::start(doors, rules.clone(), Arc::new(reception))?;
         let began = Began {
             listening,
             listening_tls,
+            web: web.addresses(),
             spool: config.spool.path,
             messages: totals.messages,
             recipients: totals.recipients,
@@ -234,6 +236,7 @@ impl Daemon {
             rules,
             listener,
             door,
+            web,
             watchdog,
             wishes,
         })
@@ -298,7 +301,7 @@ impl Daemon {
         if self.scheduling.is_finished() && self.scheduling.join().is_err() {
             log::error!("the scheduler ended in a panic");
         }
-        drop((self.door, self.watchdog));
+        drop((self.door, self.web, self.watchdog));
         late(&self.shop);
         self.shop.spool.close(AFTER_CUT);
         log::info!("stopped; {} panics were caught", self.shop.panics.load(Ordering::Relaxed));
@@ -319,6 +322,12 @@ fn known(spool: &Spool) -> Result<Vec<Known>, SpoolError> {
         until: record.until,
     });
     Ok(known.collect())
+}
+
+/// What operators have ordered.
+fn orders(spool: &Spool) -> Result<Orders, SpoolError> {
+    let suspended = spool.suspended()?.into_iter().map(|suspended| suspended.destination).collect();
+    Ok(Orders { held: spool.held()?, suspended })
 }
 
 /// Every message of the spool, for every destination of its.

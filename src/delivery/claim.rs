@@ -65,7 +65,8 @@ fn follow_routes(
     lease: Lease,
 ) -> Option<(Ticket, Lease)> {
     let config = shop.config();
-    let routed = lease.recipients().iter();
+    // What an operator has redirected stays where it is.
+    let routed = lease.recipients().iter().filter(|recipient| !recipient.redirected);
     let routed = routed.map(|recipient| (recipient.n, config.routes.destination(recipient.address.host())));
     let moved: Vec<_> = routed.filter(|(_, to)| to != destination).collect();
     if moved.is_empty() {

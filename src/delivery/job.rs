@@ -69,6 +69,31 @@ pub enum Resting {
     WithSite,
 }
 
+/// How many recipients an attempt, or many, brought to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Another host is responsible for them.
+    pub delivered: u64,
+    /// They are tried again.
+    pub deferred: u64,
+    /// They have bounced.
+    pub failed: u64,
+}
+
+impl Tally {
+    /// More of them.
+    pub fn add(&mut self, other: Tally) {
+        self.delivered += other.delivered;
+        self.deferred += other.deferred;
+        self.failed += other.failed;
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self == Tally::default()
+    }
+}
+
 /// What workers tell the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
@@ -82,6 +107,8 @@ pub enum Report {
         resting: Resting,
         /// The session that the host answered, if it did: the site is well at this time.
         answered: Option<u64>,
+        /// What became of its recipients.
+        tally: Tally,
     },
     /// A session had its first message answered, for good or ill: the destination is proven.
     Reached {
@@ -123,6 +150,7 @@ pub struct Ticket {
     id: QueueId,
     fresh: Option<Fresh>,
     answered: Option<u64>,
+    tally: Tally,
     reports: Option<Sender<Report>>,
 }
 
@@ -137,7 +165,7 @@ impl Ticket {
         fresh: Option<Fresh>,
         reports: Sender<Report>,
     ) -> Ticket {
-        Ticket { destination, id, fresh, answered: None, reports: Some(reports) }
+        Ticket { destination, id, fresh, answered: None, tally: Tally::default(), reports: Some(reports) }
     }
 
     /// The message.
@@ -155,6 +183,11 @@ impl Ticket {
         self.answered = Some(session);
     }
 
+    /// What became of the recipients.
+    pub fn tally(&mut self, tally: Tally) {
+        self.tally = tally;
+    }
+
     /// The attempt is over.
     pub fn settle(mut self, resting: Resting) {
         self.report(resting);
@@ -168,8 +201,8 @@ impl Ticket {
 
     fn report(&mut self, resting: Resting) {
         if let Some(reports) = self.reports.take() {
-            let (destination, id, answered) = (self.destination, self.id, self.answered);
-            report(&reports, Report::Settled { destination, id, resting, answered });
+            let (destination, id, answered, tally) = (self.destination, self.id, self.answered, self.tally);
+            report(&reports, Report::Settled { destination, id, resting, answered, tally });
         }
     }
 }

@@ -4,13 +4,16 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::job::{Resting, Ticket};
+use super::job::{Resting, Tally, Ticket};
 use super::letter::letter;
+use super::recent;
 use super::verdict::{Circumstances, judge};
 use super::workshop::{Workshop, announce, jitter};
 use crate::bounce::Kind;
 use crate::config::Config;
 use crate::mail::{Destination, Failure, Outcome, QueueId};
+use crate::metrics::{METRICS, Source};
+use crate::net::Standing;
 use crate::smtp::Mailbox;
 use crate::spool::{Lease, Settled, SpoolError, Verdict};
 use crate::time::{Unix, clock};
@@ -22,6 +25,8 @@ pub(super) struct Context<'a> {
     pub(super) destination: &'a Destination,
     /// The session, if there was one.
     pub(super) session: Option<u64>,
+    /// What was known of the destination when the visit began; nothing if there was no visit.
+    pub(super) standing: Option<Standing>,
     /// When the message was accepted.
     pub(super) accepted: Unix,
     /// How long the destination rests if it failed as a site.
@@ -32,7 +37,7 @@ pub(super) struct Context<'a> {
 pub(super) fn settle(
     shop: &Workshop,
     context: &Context<'_>,
-    ticket: Ticket,
+    mut ticket: Ticket,
     lease: Lease,
     outcomes: Vec<Option<Outcome>>,
 ) {
@@ -48,10 +53,24 @@ pub(super) fn settle(
     let said: Vec<_> = outcomes.iter().map(delivered).collect();
     let circumstances = Circumstances { now, accepted, attempts, site_rest, jitter: jitter() };
     let (verdicts, resting) = judge(outcomes, context.config, circumstances);
+    ticket.tally(tally(&verdicts));
     for ((recipient, verdict), said) in lease.recipients().iter().zip(&verdicts).zip(said) {
         line(context, lease.id(), &recipient.address, recipient.attempts + 1, verdict, said.as_ref());
     }
     write(shop, context.config, ticket, lease, verdicts, resting, now);
+}
+
+fn tally(verdicts: &[Verdict]) -> Tally {
+    let mut tally = Tally::default();
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Delivered(_) => tally.delivered += 1,
+            Verdict::Deferred { .. } => tally.deferred += 1,
+            Verdict::Failed { .. } => tally.failed += 1,
+            Verdict::Removed | Verdict::Postponed { .. } => {}
+        }
+    }
+    tally
 }
 
 /// Settles a message that has waited long, without an attempt: it has expired, or its reverse-path is told that it is late,
@@ -66,8 +85,14 @@ pub(super) fn overdue(
     let (config, now) = (shop.config(), clock::unix());
     let age = now.since(lease.envelope().accepted);
     let accepted = lease.envelope().accepted;
-    let context =
-        Context { config: &config, destination, session: None, accepted, site_rest: Duration::ZERO };
+    let context = Context {
+        config: &config,
+        destination,
+        session: None,
+        standing: None,
+        accepted,
+        site_rest: Duration::ZERO,
+    };
     let expired = age >= config.delivery.expire_after;
     let verdicts = lease.recipients().iter().map(|recipient| {
         let failure = recipient.last.as_ref().map_or_else(never_tried, |last| last.failure.clone());
@@ -123,6 +148,7 @@ fn write(
             for (letter, what) in [(settled.bounce, "bounce"), (settled.notice, "delay notice")] {
                 if let Some(accepted) = letter {
                     log::info!("id={} about={id} to=<{}> event=\"{what}\"", accepted.id(), to(&accepted));
+                    METRICS.accepted.of(Source::Letter as usize).one();
                     announce(&shop.arrivals, accepted, now);
                 }
             }
@@ -148,6 +174,7 @@ fn to(accepted: &crate::spool::Accepted) -> String {
 /// Letters of settlements that could be written only later; called now and then by whoever keeps the house.
 pub fn late(shop: &Workshop) {
     for accepted in shop.spool.late().try_iter() {
+        METRICS.accepted.of(Source::Letter as usize).one();
         announce(&shop.arrivals, accepted, clock::unix());
     }
 }
@@ -207,18 +234,21 @@ fn line(
     verdict: &Verdict,
     said: Option<&(String, String, String)>,
 ) {
+    let age = age(id, context.accepted, clock::unix(), clock::unix_micros());
+    recent::count(context, id, to, verdict, age.0);
     let mut line = format!("id={id} to=<{to}> destination={}", context.destination);
     let none = || "-".to_owned();
     let (mx, phase, status, outcome, text) = match (verdict, said) {
         (Verdict::Deferred { failure, .. }, _) => failure_keys(failure, "deferred"),
         (Verdict::Failed { failure }, _) => failure_keys(failure, "failed"),
+        (Verdict::Removed, _) => (none(), "-", none(), "removed", none()),
         (Verdict::Postponed { .. }, _) => (none(), "-", none(), "postponed", none()),
         (Verdict::Delivered(_), Some((mx, status, text))) => {
             (mx.clone(), "dot", status.clone(), "delivered", text.clone())
         }
         (Verdict::Delivered(_), None) => (none(), "dot", "2.0.0".into(), "delivered", none()),
     };
-    let delay = delay(id, context.accepted, clock::unix(), clock::unix_micros());
+    let delay = delay(age);
     // Writing to a String cannot fail.
     let _ = write!(line, " mx={mx} phase={phase} status={status} delay={delay} attempts={attempts}");
     if let Some(session) = context.session {
@@ -230,16 +260,18 @@ fn line(
     log::info!(target: "sendoff::delivery", "{line} outcome={outcome} text={text:?}");
 }
 
-/// The time since acceptance. An id is born from the clock and tells it to the millisecond, unless it had to run ahead of
-/// the clock (after a restart, or a jump back); then there are whole seconds.
-fn delay(id: QueueId, accepted: Unix, now: Unix, micros: u64) -> String {
+/// The time since acceptance, and whether it is exact. An id is born from the clock and tells it to the millisecond, unless it
+/// had to run ahead of the clock (after a restart, or a jump back); then there are whole seconds.
+fn age(id: QueueId, accepted: Unix, now: Unix, micros: u64) -> (Duration, bool) {
     let born = i64::try_from(id.row() / 1_000_000).unwrap_or(i64::MAX);
     match micros.checked_sub(id.row()) {
-        Some(delay) if born.abs_diff(accepted.0) <= 1 => {
-            format!("{:.3}s", Duration::from_micros(delay).as_secs_f64())
-        }
-        _ => format!("{}s", now.since(accepted).as_secs()),
+        Some(age) if born.abs_diff(accepted.0) <= 1 => (Duration::from_micros(age), true),
+        _ => (now.since(accepted), false),
     }
+}
+
+fn delay((age, exact): (Duration, bool)) -> String {
+    if exact { format!("{:.3}s", age.as_secs_f64()) } else { format!("{}s", age.as_secs()) }
 }
 
 fn failure_keys(
@@ -259,7 +291,7 @@ mod tests {
     #[test]
     fn a_delay_is_exact_where_the_id_tells_the_time_and_true_where_it_does_not() {
         let id = QueueId::from_row(1_700_000_000_500_000);
-        let at = |accepted, micros: u64| delay(id, Unix(accepted), Unix(1_700_000_007), micros);
+        let at = |accepted, micros: u64| delay(age(id, Unix(accepted), Unix(1_700_000_007), micros));
         assert_eq!(at(1_700_000_000, 1_700_000_000_502_000), "0.002s");
         assert_eq!(at(1_700_000_000, 1_700_000_000_400_000), "7s");
         assert_eq!(at(1_699_999_950, 1_700_000_000_502_000), "57s");

@@ -12,7 +12,7 @@ use super::settle::{Context, settle};
 use super::workshop::{Workshop, jitter};
 use crate::config::Config;
 use crate::mail::Destination;
-use crate::net::Session;
+use crate::net::{Session, Standing};
 use crate::spool::DestinationRecord;
 use crate::time::{Deadline, Unix, clock};
 
@@ -23,8 +23,9 @@ pub(super) fn visit(shop: &Workshop, visit: Visit) {
     let deadline = Deadline::within(began, config.timeouts.session);
     let session = Arc::new(shop.sessions.enter(&visit.slot, began, &deadline));
     let Visit { slot, id, feed, failures } = visit;
-    let destination = slot.destination().clone();
-    let mut call = Call { shop, config: &config, session, destination, id, feed, began, failures, served: 0 };
+    let (destination, standing) = (slot.destination().clone(), slot.standing());
+    let mut call =
+        Call { shop, config: &config, session, destination, standing, id, feed, began, failures, served: 0 };
     let mut seat = Seat::Slot(slot);
     let mut next = call.take();
     while let Some(ticket) = next.take() {
@@ -47,6 +48,8 @@ struct Call<'a> {
     config: &'a Config,
     session: Arc<Session>,
     destination: Destination,
+    /// What was known of it when the visit began.
+    standing: Standing,
     id: DestinationId,
     feed: Feed,
     began: Instant,
@@ -103,7 +106,8 @@ impl Call<'_> {
         let over = self.learn(attempted.ended, &mut after, site_rest);
         let (destination, session) = (&self.destination, Some(self.session.id()));
         let accepted = lease.envelope().accepted;
-        let context = Context { config, destination, session, accepted, site_rest };
+        let standing = Some(self.standing);
+        let context = Context { config, destination, session, standing, accepted, site_rest };
         settle(shop, &context, ticket, lease, attempted.outcomes);
         self.session.message(None);
         if over { None } else { after }

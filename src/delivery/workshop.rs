@@ -10,9 +10,10 @@ use parking_lot::RwLock;
 
 use super::job::{self, Arrival, Report};
 use crate::client::{Manner, Security};
-use crate::config::{Config, TlsMode};
+use crate::config::Config;
 use crate::dns::{Own, Resolver};
-use crate::mail::{Destination, Scheme};
+use crate::mail::Destination;
+use crate::metrics::METRICS;
 use crate::net::{Addresses, Pressure, Sessions};
 use crate::sasl::Credentials;
 use crate::spool::{Accepted, Spool};
@@ -60,18 +61,8 @@ impl Workshop {
     /// How a destination is spoken to.
     pub(super) fn manner(&self, config: &Config, destination: &Destination) -> Arc<Manner> {
         let credential = self.credentials.read().of(destination);
-        let implicit = destination.smart().is_some_and(|(scheme, _)| scheme == Scheme::Smtps);
-        let mode = match (config.tls.policy_of(destination), &credential) {
-            (Some(mode), None) => mode,
-            // A secret is not for whoever it is, unless somebody has said so of this host; and never goes in the clear.
-            (Some(mode), Some(_)) => mode.max(TlsMode::Require),
-            (None, Some(_)) => TlsMode::Verify,
-            (None, None) => config.tls.outbound,
-        };
-        // Where the session begins with TLS, there is nothing to fall back to.
-        let mode = if implicit { mode.max(TlsMode::Require) } else { mode };
         let outbound = Arc::clone(&self.tls.read());
-        let security = Security { mode, implicit, outbound, credential };
+        let security = Security::towards(&config.tls, destination, outbound, credential);
         let (hostname, timeouts) = (config.hostname.clone(), config.timeouts.clone());
         Arc::new(Manner { hostname, timeouts, security })
     }
@@ -91,6 +82,7 @@ impl Workshop {
 
     pub(super) fn panicked(&self, where_: &str) {
         self.panics.fetch_add(1, Ordering::Relaxed);
+        METRICS.panics.one();
         log::error!(
             "a worker panicked ({where_}): its slot is back, its message waits and will be tried again"
         );

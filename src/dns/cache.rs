@@ -139,7 +139,7 @@ fn size(question: &Question, finding: &Finding) -> usize {
             .iter()
             .map(|record| match record {
                 Record::Address(_) => size_of::<Record>(),
-                Record::Mx { host, .. } => size_of::<Record>() + host.len() + 16,
+                Record::Mx { host, .. } | Record::Name(host) => size_of::<Record>() + host.len() + 16,
             })
             .sum(),
         Ok(Content::Alias(name)) => name.as_slice().len(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 use domain::base::wire::ParseError;
 use domain::base::{Message, MessageBuilder, ToName};
-use domain::rdata::{A, Aaaa, Cname, Mx, Soa};
+use domain::rdata::{A, Aaaa, Cname, Mx, Ptr, Soa};
 
 /// A name on the wire; compared and hashed without regard to case.
 pub(super) type Name = domain::base::Name<Vec<u8>>;
@@ -37,6 +37,8 @@ pub enum Kind {
     Aaaa,
     /// Mail exchangers (RFC 1035, 3.3.9).
     Mx,
+    /// The names of an address (RFC 1035, 3.3.12): for `check --world`; mail does not ask for them.
+    Ptr,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Kind::A => Rtype::A,
             Kind::Aaaa => Rtype::AAAA,
             Kind::Mx => Rtype::MX,
+            Kind::Ptr => Rtype::PTR,
         }
     }
 }
@@ -55,6 +58,7 @@ impl fmt::Display for Kind {
             Kind::A => "A",
             Kind::Aaaa => "AAAA",
             Kind::Mx => "MX",
+            Kind::Ptr => "PTR",
         })
     }
 }
@@ -64,6 +68,8 @@ impl fmt::Display for Kind {
 pub enum Record {
     /// Of A and AAAA.
     Address(IpAddr),
+    /// Of PTR: a name, lower case, without its final dot.
+    Name(String),
     /// Of MX. The host is lower case, without its final dot; the root is `.` (RFC 7505), and whatever is no host name
     /// has DNS escapes.
     Mx {
@@ -241,6 +247,9 @@ fn step(message: &Message<&[u8]>, at: &Name, kind: Kind) -> Result<Step, Unusabl
                 preference: record.data().preference(),
                 host: text(&record.data().exchange().to_vec()),
             }),
+            Kind::Ptr => record
+                .to_record::<Ptr<_>>()?
+                .map(|record| Record::Name(text(&record.data().ptrdname().to_vec()))),
         };
         if found.is_some() || record.rtype() == Rtype::CNAME {
             ttl = ttl.min(seconds(record.ttl().as_secs()));
@@ -249,7 +258,7 @@ fn step(message: &Message<&[u8]>, at: &Name, kind: Kind) -> Result<Step, Unusabl
     }
     records.sort_by_key(|record| match record {
         Record::Mx { preference, .. } => *preference,
-        Record::Address(_) => 0,
+        Record::Address(_) | Record::Name(_) => 0,
     });
     records.truncate(if kind == Kind::Mx { MOST_EXCHANGERS } else { MOST_ADDRESSES });
     Ok(Step { records, alias, ttl })

@@ -308,7 +308,7 @@ fn literal(address: IpAddr, own: &Own, want: Want) -> Result<Route, Failure> {
 fn usable(records: &[Record]) -> Vec<IpAddr> {
     let address = |record: &Record| match record {
         Record::Address(address) => Some(address.to_canonical()),
-        Record::Mx { .. } => None,
+        Record::Mx { .. } | Record::Name(_) => None,
     };
     let somebodys = |address: &IpAddr| {
         let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());

@@ -14,6 +14,7 @@ use super::exchange::{self, Trouble};
 use super::ipv6::Ipv6;
 use super::message::{Content, Kind, MOST_ALIASES, Name, Question, Record, Reply};
 use crate::config;
+use crate::metrics::{Found, METRICS};
 use crate::smtp::Domain;
 use crate::time::{Deadline, Remaining, clock};
 
@@ -76,6 +77,18 @@ impl Resolver {
 
     /// Looks up the `kind` records of `name`, through at most eight aliases, by the end of `deadline`.
     pub fn lookup(&self, name: &Domain, kind: Kind, deadline: Deadline) -> Answer {
+        let answer = self.follow(name, kind, deadline);
+        let found = match &answer {
+            Answer::Records(_) => Found::Records,
+            Answer::NoData => Found::NoData,
+            Answer::NxDomain => Found::NxDomain,
+            Answer::Failed(_) => Found::Failed,
+        };
+        METRICS.dns.of(found as usize).one();
+        answer
+    }
+
+    fn follow(&self, name: &Domain, kind: Kind, deadline: Deadline) -> Answer {
         let Ok(name) = Name::vec_from_str(name.as_str()) else {
             return Answer::Failed(format!("{name} is no name that DNS can carry").into());
         };
@@ -101,6 +114,7 @@ impl Resolver {
     /// From the cache, else from the servers and into the cache.
     fn find(&self, question: &Question, deadline: Deadline) -> Finding {
         if let Some(finding) = self.cache.get(question, clock::now()) {
+            METRICS.dns_cached.one();
             return finding;
         }
         let (finding, ttl) = match self.ask(question, deadline) {

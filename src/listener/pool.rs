@@ -17,6 +17,7 @@ use socket2::Socket;
 
 use super::door::Knock;
 use super::{ClientCounts, Clients, Door, Rules, Seat, Seats};
+use crate::metrics::METRICS;
 use crate::net::Stream;
 use crate::server::{Presence, Reception, Response, converse};
 use crate::smtp::Refusal;
@@ -214,6 +215,7 @@ impl House {
             converse(stream, client, policy, reception, &entry);
         }));
         if served.is_err() {
+            METRICS.panics.one();
             error!("client=[{client}] a defect of ours ended its connection");
         }
         drop(seat);

@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 use crate::config::Config;
 use crate::delivery::{Arrival, announce};
 use crate::mail::{Envelope, QueueId};
+use crate::metrics::{METRICS, Source};
 use crate::server::{self, Proof};
 use crate::smtp::{Mailbox, Refusal};
 use crate::spool::{Accepted, Alarm, Draft, Marks, Spool, SpoolError};
@@ -52,6 +53,7 @@ pub struct Queued(QueueId);
 impl Queued {
     fn announce(accepted: Accepted, reception: &Reception) -> Queued {
         let (id, at) = (accepted.id(), accepted.envelope().accepted);
+        METRICS.accepted.of(Source::Smtp as usize).one();
         announce(&reception.arrivals, accepted, at);
         Queued(id)
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use crate::metrics::METRICS;
+
 /// As many seats as there are threads.
 #[derive(Debug)]
 pub struct Seats {
@@ -36,9 +38,11 @@ impl Seats {
         let more = |now| (now < self.most).then_some(now + 1);
         if self.now.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_err() {
             self.turned_away.fetch_add(1, Ordering::Relaxed);
+            METRICS.turned_away.one();
             return None;
         }
         self.served.fetch_add(1, Ordering::Relaxed);
+        METRICS.clients.one();
         Some(Seat(Arc::clone(self)))
     }
 
@@ -59,6 +63,7 @@ pub struct Seat(Arc<Seats>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
+        METRICS.clients_gone.one();
         self.0.now.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -4,7 +4,7 @@
 //! tries it again. Decisions are functions of `now`.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,6 +92,11 @@ impl Addresses {
         let pages = self.pages.lock();
         let Some(page) = pages.get(&address) else { return false };
         page.until.is_some_and(|until| until > now || page.probed)
+    }
+
+    /// Forgets what `address` did, on every port: an operator wants it tried.
+    pub fn pardon(&self, address: IpAddr) {
+        self.pages.lock().retain(|known, _| known.ip() != address);
     }
 
     /// Forgets everything.

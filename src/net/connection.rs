@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::CertificateDer;
+
 use super::{AddressHold, LineError, Lines, SecureError, Session, Slot, Stream, StreamError, Wire};
 use crate::time::{Deadline, Phase, clock};
 
@@ -154,6 +156,11 @@ impl Connection {
     /// Version and cipher that TLS has agreed on, once it has.
     pub fn agreed(&self) -> Option<(String, String)> {
         self.wire.agreed()
+    }
+
+    /// The certificates that the host has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.wire.certificates()
     }
 
     /// Tells the server that nothing follows, before a close in good order.

@@ -117,6 +117,19 @@ impl Counts {
         to: &Destination,
         standing: Standing,
     ) -> Result<(), Blocked> {
+        self.may_take(caps, most, to, standing)?;
+        *self.destinations.entry(to.clone()).or_default() += 1;
+        self.seats[standing as usize] += 1;
+        Ok(())
+    }
+
+    fn may_take(
+        &self,
+        caps: &Caps,
+        most: usize,
+        to: &Destination,
+        standing: Standing,
+    ) -> Result<(), Blocked> {
         let share = match standing {
             Standing::Proven => caps.pool,
             Standing::New => caps.new,
@@ -131,8 +144,6 @@ impl Counts {
         if self.destination(to) >= most.min(caps.destination) {
             return Err(Blocked::Destination);
         }
-        *self.destinations.entry(to.clone()).or_default() += 1;
-        self.seats[standing as usize] += 1;
         Ok(())
     }
 
@@ -227,6 +238,20 @@ impl Ledger {
         state.counts.take(&caps, most, destination, standing)?;
         drop(state);
         Ok(Slot { ledger: Arc::clone(self), destination: destination.clone(), standing })
+    }
+
+    /// What [`Ledger::try_acquire`] would say at this moment. It takes nothing, so it promises nothing: for whoever asks why.
+    ///
+    /// # Errors
+    /// [`Blocked`]: which limit is in the way.
+    pub fn may_acquire(
+        &self,
+        destination: &Destination,
+        standing: Standing,
+        most: usize,
+    ) -> Result<(), Blocked> {
+        let state = self.state.lock();
+        state.counts.may_take(&state.caps, most, destination, standing)
     }
 
     /// What is held now.

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod connection;
+mod followers;
 mod ledger;
 #[cfg(test)]
 mod ledger_tests;
@@ -10,6 +11,8 @@ mod lines;
 mod pressure;
 mod rest;
 mod sessions;
+#[cfg(test)]
+mod sessions_tests;
 mod stream;
 mod sync;
 mod watchdog;
@@ -17,6 +20,7 @@ mod wire;
 
 pub use addresses::{Addresses, Advice, Probe};
 pub use connection::{Connection, Refused};
+pub use followers::{Follower, Followers, Overheard};
 pub use ledger::{AddressHold, Blocked, Caps, Counts, Freed, Ledger, Slot, Standing};
 pub use lines::{LineError, Lines};
 pub use pressure::Pressure;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::stream::Line;
-use super::{Pressure, Slot, Standing};
+use super::{Followers, Overheard, Pressure, Slot, Standing};
 use crate::mail::{Channel, Destination, QueueId};
 use crate::time::{Deadline, Limit, Phase};
 
@@ -22,6 +22,7 @@ use crate::time::{Deadline, Limit, Phase};
 pub struct Sessions {
     rows: Mutex<BTreeMap<u64, Arc<Row>>>,
     last: AtomicU64,
+    followers: Arc<Followers>,
 }
 
 #[derive(Debug)]
@@ -107,6 +108,11 @@ impl Sessions {
         Session { table: Arc::clone(self), row }
     }
 
+    /// Who follows the conversations.
+    pub fn followers(&self) -> &Arc<Followers> {
+        &self.followers
+    }
+
     /// The rows, oldest first.
     pub fn view(&self, now: Instant) -> Vec<SessionView> {
         self.rows.lock().values().map(|row| row.view(now)).collect()
@@ -160,6 +166,12 @@ impl Sessions {
             }
         }
         cut
+    }
+
+    /// Cuts one session, for an operator; `None` when there is none of this number, or it is cut already.
+    pub fn kill(&self, id: u64, now: Instant) -> Option<SessionView> {
+        let rows = self.rows.lock();
+        rows.get(&id).filter(|row| row.cut_if(|_| true, Some(Limit::Operator))).map(|row| row.view(now))
     }
 
     /// Cuts every session, for `limit`. Returns how many there were.
@@ -216,8 +228,34 @@ impl Session {
         self.row.id
     }
 
+    /// Whether anybody may be following: one relaxed load.
+    pub fn is_followed(&self) -> bool {
+        self.table.followers.any()
+    }
+
+    /// Tells whoever follows: `>` what we say, `<` what the host says, `*` what happens.
+    pub fn tell(&self, way: char, text: impl Into<String>) {
+        if !self.is_followed() {
+            return;
+        }
+        self.table.followers.tell(&self.row.destination, |at| {
+            let live = self.row.live.lock();
+            Overheard {
+                at,
+                session: self.row.id,
+                destination: self.row.destination.clone(),
+                host: live.mx.clone().zip(live.address),
+                way,
+                text: text.into(),
+            }
+        });
+    }
+
     /// A phase begins.
     pub fn phase(&self, phase: Phase, now: Instant, deadline: &Deadline) {
+        if matches!(phase, Phase::Dns | Phase::Banner | Phase::Idle) && self.is_followed() {
+            self.tell('*', phase.words());
+        }
         let mut live = self.row.live.lock();
         (live.phase, live.since, live.ends) = (phase, now, deadline.ends());
     }
@@ -254,11 +292,18 @@ impl Session {
 
     /// A host is about to be connected to; `line` can be cut from now on. A session that was cut before is cut at once.
     pub(super) fn attach(&self, mx: &str, address: SocketAddr, line: &Arc<Line>) {
+        self.tell_of(mx, address);
         let mut live = self.row.live.lock();
         (live.mx, live.address, live.line) = (Some(mx.to_owned()), Some(address), Arc::downgrade(line));
         live.channel = None;
         if let Some(limit) = live.cut {
             line.cut(limit);
+        }
+    }
+
+    fn tell_of(&self, mx: &str, address: SocketAddr) {
+        if self.is_followed() {
+            self.tell('*', format!("connecting to {mx} at {address}"));
         }
     }
 
@@ -272,89 +317,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.tell('*', "the session ends");
         self.table.rows.lock().remove(&self.row.id);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::{Caps, Ledger};
-    use crate::time::clock;
-
-    fn session(table: &Arc<Sessions>, now: Instant, limit: Duration) -> Session {
-        table.enter(&slot(Standing::New), now, &Deadline::within(now, limit))
-    }
-
-    fn slot(standing: Standing) -> Slot {
-        let (freed, _) = crossbeam_channel::bounded(1);
-        let caps = Caps { pool: 1, new: 1, suspect: 1, destination: 1, address: 1 };
-        Ledger::new(caps, freed)
-            .try_acquire(&Destination::parse("example.org").unwrap(), standing, 1)
-            .unwrap()
-    }
-
-    #[test]
-    fn patience_ends_for_as_many_as_others_wait_for_and_never_for_suspects() {
-        let (table, now, second) = (Sessions::new(), clock::now(), Duration::from_secs(1));
-        let deadline = Deadline::within(now, 300 * second);
-        let enter = |standing| {
-            let session = table.enter(&slot(standing), now, &deadline);
-            session.phase(Phase::Banner, now, &deadline);
-            session
-        };
-        let suspect = enter(Standing::Suspect);
-        let (first, second_one) = (enter(Standing::New), enter(Standing::New));
-        let greeted = enter(Standing::New);
-        greeted.phase(Phase::FinalDot, now, &deadline);
-        let pressure = Pressure::default();
-        let cut = |after| table.cut_impatient(now + after * second, 10 * second, &pressure, 1).len();
-        assert_eq!(cut(60), 0, "nobody waits");
-        pressure.set(0, 1);
-        assert_eq!((cut(9), cut(10)), (0, 1));
-        let another = enter(Standing::New);
-        pressure.set(5, 5);
-        assert_eq!((cut(11), another.cut()), (1, None), "not all at once");
-        let ends = [&suspect, &first, &second_one, &greeted].map(|session| session.cut());
-        assert_eq!(ends, [None, Some(Limit::Patience), Some(Limit::Patience), None]);
-    }
-
-    #[test]
-    fn a_session_stands_in_the_table_while_it_lives() {
-        let (table, now) = (Sessions::new(), clock::now());
-        let limit = Duration::from_secs(10);
-        let first = session(&table, now, limit);
-        let second = session(&table, now, limit);
-        second.phase(Phase::Banner, now, &Deadline::within(now, 3 * limit));
-        let rows = table.view(now + limit / 2);
-        assert_eq!((rows.len(), rows[0].phase, rows[1].phase), (2, Phase::Dns, Phase::Banner));
-        assert_eq!((rows[0].left, rows[0].age), (limit / 2, limit / 2));
-        drop((first, second));
-        assert!(table.is_empty());
-    }
-
-    /// A disk that took a second longer than the session's idle time had a healthy session cut, and its host blamed.
-    #[test]
-    fn a_session_that_waits_for_our_disk_is_not_cut() {
-        let (table, now, second) = (Sessions::new(), clock::now(), Duration::from_secs(1));
-        let idle = session(&table, now, 2 * second);
-        idle.phase(Phase::Idle, now, &Deadline::within(now, 2 * second));
-        assert_eq!(table.cut_overdue(now + 10 * second, second).len(), 0);
-        idle.phase(Phase::Mail, now, &Deadline::within(now, 2 * second));
-        assert_eq!(table.cut_overdue(now + 10 * second, second).len(), 1);
-    }
-
-    #[test]
-    fn what_is_overdue_is_cut_once() {
-        let (table, now) = (Sessions::new(), clock::now());
-        let second = Duration::from_secs(1);
-        let late = session(&table, now, second);
-        let fine = session(&table, now, 9 * second);
-        assert_eq!(table.cut_overdue(now + second, second).len(), 0);
-        assert_eq!(table.cut_overdue(now + 3 * second, second).len(), 1);
-        assert_eq!(table.cut_overdue(now + 4 * second, second).len(), 0);
-        assert_eq!((late.cut(), fine.cut()), (Some(Limit::Phase), None));
-        assert_eq!(table.cut_all(Limit::Shutdown), 1);
-        assert_eq!(fine.cut(), Some(Limit::Shutdown));
     }
 }

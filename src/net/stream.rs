@@ -89,8 +89,8 @@ impl Line {
     }
 
     fn cut_by(&self) -> Option<Limit> {
-        const LIMITS: [Limit; 5] =
-            [Limit::Phase, Limit::Session, Limit::Rate, Limit::Shutdown, Limit::Patience];
+        const LIMITS: [Limit; 6] =
+            [Limit::Phase, Limit::Session, Limit::Rate, Limit::Shutdown, Limit::Patience, Limit::Operator];
         let code = self.cut.load(Ordering::Acquire);
         LIMITS.into_iter().find(|limit| self::code(*limit) == code)
     }
@@ -103,6 +103,7 @@ fn code(limit: Limit) -> u8 {
         Limit::Rate => 3,
         Limit::Shutdown => 4,
         Limit::Patience => 5,
+        Limit::Operator => 6,
     }
 }
 
@@ -207,6 +208,16 @@ impl Stream {
     /// A handle for whoever may have to end this stream.
     pub fn cutter(&self) -> Cutter {
         Cutter(Arc::downgrade(&self.line))
+    }
+
+    /// The same connection a second time, under the same deadline: one for a thread that reads, one for a thread that writes.
+    pub fn twin(&self) -> Stream {
+        Stream {
+            line: Arc::clone(&self.line),
+            deadline: self.deadline,
+            read_timeout: None,
+            write_timeout: None,
+        }
     }
 
     /// Our own address on this connection.

@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 
 use super::{Pressure, Sessions};
 use crate::config::Config;
+use crate::metrics::{Cut, METRICS};
 use crate::time::clock;
 
 /// A running watchdog; stopped and joined by Drop.
@@ -48,6 +49,7 @@ impl Watchdog {
             // Nothing is ever sent: the wait ends by its time, or because the other end is gone.
             while stopped.recv_timeout(Watchdog::ROUND) == Err(RecvTimeoutError::Timeout) {
                 for view in sessions.cut_overdue(clock::now(), Watchdog::GRACE) {
+                    METRICS.cuts.of(Cut::Overdue as usize).one();
                     let (id, destination, phase) = (view.id, view.destination, view.phase);
                     log::error!(
                         "session={id} destination={destination} phase={phase}: past its deadline, cut by the watchdog"
@@ -59,6 +61,7 @@ impl Watchdog {
                 };
                 let most = (pool / Watchdog::PART).max(1);
                 for view in sessions.cut_impatient(clock::now(), patience, &pressure, most) {
+                    METRICS.cuts.of(Cut::Patience as usize).one();
                     let (id, destination, phase) = (view.id, view.destination, view.phase);
                     log::info!(
                         "session={id} destination={destination} phase={phase}: gives its seat to a destination that waits"

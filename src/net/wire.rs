@@ -8,6 +8,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 
 use rustls::Connection as Tls;
+use rustls::pki_types::CertificateDer;
 
 use super::{Stream, StreamError};
 
@@ -75,6 +76,11 @@ impl Wire {
         // The registry has no 13 in the names of 1.3; that is rustls's own.
         let cipher = tls.negotiated_cipher_suite()?.suite().as_str()?.replace("TLS13_", "TLS_");
         Some((version, cipher))
+    }
+
+    /// The certificates that the other side has shown, its own first; none in the clear.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.as_ref().and_then(|tls| tls.peer_certificates()).unwrap_or_default()
     }
 
     /// Makes the handshake, on either side; from then on everything is under TLS.

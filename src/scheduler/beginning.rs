@@ -9,7 +9,7 @@ use crossbeam_channel::bounded;
 
 use super::queue::Queue;
 use super::spread::Spread;
-use super::{Desk, Known, Scheduler, Terms, Wires};
+use super::{Desk, Known, Orders, Scheduler, Terms, Wires};
 use crate::delivery::{Arrival, random};
 use crate::net::Ledger;
 use crate::time::{Unix, clock};
@@ -24,13 +24,21 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    pub(super) fn new(ledger: Arc<Ledger>, terms: Terms, wires: Wires, known: Vec<Known>) -> Beginning {
-        let queue = Queue::new(
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        terms: Terms,
+        wires: Wires,
+        known: Vec<Known>,
+        orders: Orders,
+    ) -> Beginning {
+        let mut queue = Queue::new(
             Arc::clone(&ledger),
             wires.reports.0.clone(),
             Arc::clone(&wires.pressure),
             terms.widths,
         );
+        // Before any mail comes, so that nothing that is held ever stands in turn.
+        queue.remember_orders(orders.held, orders.suspended);
         let (now, unix) = (clock::now(), clock::unix());
         let desk = Desk { queue, ledger, terms, wires, sweep: now };
         let mut beginning = Beginning { desk, spread: Spread::default(), now, unix };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::bounded;
 
 use super::tests::{CAPS, DAY, Desk, SECOND, destination, names};
-use super::{Scheduler, Terms, Widths, Wires};
+use super::{Orders, Scheduler, Terms, Widths, Wires};
 use crate::delivery::{Arrival, Job, Report, Resting, Visit};
 use crate::mail::QueueId;
 use crate::net::{Caps, Ledger, Standing};
@@ -41,7 +41,7 @@ fn the_end_does_not_wait_for_reports_that_nobody_reads() {
         next: Unix(0),
         accepted,
     };
-    let mut beginning = Scheduler::begin(ledger, terms, wires, Vec::new());
+    let mut beginning = Scheduler::begin(ledger, terms, wires, Vec::new(), Orders::default());
     (1..1000).for_each(|n| beginning.arrive(arrival(n)));
     let (scheduler, thread) = beginning.start().unwrap();
     let mut slots = Vec::new();
@@ -242,7 +242,8 @@ fn a_clock_that_has_gone_back_delays_no_mail() {
         accepted: ahead,
     };
     let known = vec![super::Known { destination: rests.clone(), failures: 1, until: ahead }];
-    let mut beginning = Scheduler::begin(Ledger::new(caps, freed_in), terms, wires, known);
+    let ledger = Ledger::new(caps, freed_in);
+    let mut beginning = Scheduler::begin(ledger, terms, wires, known, Orders::default());
     beginning.arrive(arrival(1, rests, Unix(0)));
     beginning.arrive(arrival(2, waits, ahead));
     let (scheduler, _) = beginning.start().unwrap();

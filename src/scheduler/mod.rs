@@ -7,12 +7,18 @@ mod beginning;
 #[cfg(test)]
 mod bugs;
 mod dispatch;
+mod door;
 mod growth;
+mod orders;
+#[cfg(test)]
+mod orders_tests;
 mod overdue;
 mod pace;
 mod queue;
+mod record;
 mod site;
 mod spread;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -20,15 +26,19 @@ mod view;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, select};
 
 use crate::delivery::{Arrival, Job, Report};
 use crate::mail::{Destination, QueueId};
 use crate::net::{Freed, Ledger, Pressure};
 use crate::time::{Unix, clock};
 pub use beginning::Beginning;
+use door::Order;
+pub use orders::Withdrawn;
 use queue::Queue;
+pub use record::Record;
 pub use site::Widths;
+pub use summary::Summary;
 pub use view::{SiteView, WhyNot};
 
 /// What was known of a destination before the restart.
@@ -40,6 +50,15 @@ pub struct Known {
     pub failures: u32,
     /// It rests until then.
     pub until: Unix,
+}
+
+/// What operators ordered before the restart.
+#[derive(Clone, Debug, Default)]
+pub struct Orders {
+    /// Messages that are held.
+    pub held: Vec<QueueId>,
+    /// Destinations that are suspended.
+    pub suspended: Vec<Destination>,
 }
 
 /// The settings the scheduler goes by.
@@ -73,9 +92,8 @@ pub struct Wires {
 
 /// A question or an order to the scheduler's thread.
 enum Request {
-    Sites(Sender<Vec<SiteView>>),
-    WhyNot(Vec<(QueueId, Destination)>, Sender<Vec<Option<WhyNot>>>),
     Terms(Terms),
+    Order(Order),
     Reconsider,
     Stop,
 }
@@ -100,23 +118,15 @@ impl Scheduler {
     const BURST: usize = 1024;
 
     /// A scheduler that does not run yet: it is given what the spool held, and then started. `known` is what was known of
-    /// destinations before the restart.
-    pub fn begin(ledger: Arc<Ledger>, terms: Terms, wires: Wires, known: Vec<Known>) -> Beginning {
-        Beginning::new(ledger, terms, wires, known)
-    }
-
-    /// Every destination that has mail or a failure.
-    pub fn sites(&self) -> Option<Vec<SiteView>> {
-        let (answer, answered) = bounded(1);
-        self.requests.send_timeout(Request::Sites(answer), Scheduler::PATIENCE).ok()?;
-        answered.recv_timeout(Scheduler::PATIENCE).ok()
-    }
-
-    /// Why each of these messages has not left.
-    pub fn why_not(&self, which: Vec<(QueueId, Destination)>) -> Option<Vec<Option<WhyNot>>> {
-        let (answer, answered) = bounded(1);
-        self.requests.send_timeout(Request::WhyNot(which, answer), Scheduler::PATIENCE).ok()?;
-        answered.recv_timeout(Scheduler::PATIENCE).ok()
+    /// destinations before the restart, `orders` what an operator had ordered.
+    pub fn begin(
+        ledger: Arc<Ledger>,
+        terms: Terms,
+        wires: Wires,
+        known: Vec<Known>,
+        orders: Orders,
+    ) -> Beginning {
+        Beginning::new(ledger, terms, wires, known, orders)
     }
 
     /// Other settings from now on, for messages that are queued as well.
@@ -221,18 +231,13 @@ impl Desk {
 
     fn answer(&mut self, request: Request) {
         let now = clock::now();
-        // Whoever asked may have left; then nobody needs the answer.
         match request {
-            Request::Sites(answer) => drop(answer.try_send(self.queue.view(now))),
-            Request::WhyNot(which, answer) => {
-                let why = which.iter().map(|(id, to)| self.queue.why_not_now(*id, to, now)).collect();
-                drop(answer.try_send(why));
-            }
             Request::Terms(terms) => {
                 self.queue.prolong(self.terms.expire_after, terms.expire_after, now);
                 self.terms = terms;
                 self.queue.widths = terms.widths;
             }
+            Request::Order(order) => order.carry_out(&mut self.queue, now),
             Request::Reconsider => self.queue.reconsider(now),
             Request::Stop => {}
         }

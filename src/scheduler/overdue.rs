@@ -36,7 +36,8 @@ impl Queue {
             }
             looked += 1;
             self.swept = Some(*key);
-            if entry.state == State::Out {
+            // Neither does what an operator holds grow old.
+            if matches!(entry.state, State::Out | State::Held) {
                 continue;
             }
             let late = !entry.noticed && notice.is_some_and(|notice| entry.expires <= now + notice);
@@ -73,7 +74,7 @@ impl Queue {
             return;
         };
         let wait = match entry.state {
-            State::Out => return,
+            State::Out | State::Held => return,
             State::Ready(place) => {
                 site.remove_ready(key.0, place);
                 Duration::ZERO

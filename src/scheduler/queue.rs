@@ -4,7 +4,7 @@
 //! Destinations take turns, in three queues by standing, so that neither one with 100,000 messages nor 10,000 silent ones
 //! delay the first message of another. A job leaves only with its slot in its hand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +25,9 @@ pub(super) enum State {
     Ready(Place),
     /// Waits for a time of its own.
     Waiting(Instant),
-    /// In the feed, or in a worker's hand.
+    /// An operator holds it.
+    Held,
+    /// In the feed, in a worker's hand, or in an operator's.
     Out,
 }
 
@@ -65,6 +67,10 @@ pub(super) struct Queue {
     pub(super) wakes: BTreeSet<(Instant, DestinationId)>,
     /// Sites that wait for an address; some may have been let go since.
     pub(super) waiting_for: HashMap<IpAddr, Line>,
+    /// Messages that an operator holds, those included that are on their way to us.
+    pub(super) held: HashSet<QueueId>,
+    /// Destinations that an operator has suspended.
+    pub(super) suspended: HashSet<Destination>,
     /// How far the sweep for what is overdue has come; from the beginning again without this.
     pub(super) swept: Option<(QueueId, DestinationId)>,
     /// How many are out because they have waited long.
@@ -98,6 +104,8 @@ impl Queue {
             first: 0,
             wakes: BTreeSet::new(),
             waiting_for: HashMap::new(),
+            held: HashSet::new(),
+            suspended: HashSet::new(),
             swept: None,
             overdue_out: 0,
         }
@@ -122,6 +130,10 @@ impl Queue {
         }
         let Some(site) = self.sites.get_mut(&site_id) else { return };
         let state = match after {
+            _ if self.held.contains(&id) => {
+                site.held.insert(id);
+                State::Held
+            }
             _ if !after.is_zero() => site.wait(id, now + after),
             _ if tried => State::Ready(site.push_again(id)),
             _ => State::Ready(site.push_fresh(id)),
@@ -157,6 +169,7 @@ impl Queue {
         let id = DestinationId(self.last_site);
         self.by_name.insert(destination.clone(), id);
         let mut site = Site::new(destination.clone(), self.widths);
+        site.suspended = self.suspended.contains(destination);
         site.idle_since = Some(now);
         self.sites.insert(id, site);
         self.idle.insert((now, id));
@@ -179,7 +192,10 @@ impl Queue {
     /// A worker's report.
     pub(super) fn report(&mut self, report: Report, now: Instant) {
         match report {
-            Report::Settled { destination, id, resting, answered } => {
+            Report::Settled { destination, id, resting, answered, tally } => {
+                if let (false, Some(site)) = (tally.is_empty(), self.sites.get_mut(&destination)) {
+                    site.record.add(tally, now);
+                }
                 if let (Some(session), Some(site)) = (answered, self.sites.get_mut(&destination)) {
                     site.answered(now, session);
                 }
@@ -301,12 +317,18 @@ impl Queue {
             Resting::Gone => {
                 self.entries.remove(&key);
                 self.fresh.remove(&key);
+                self.forget_hold(id);
+                let Some(site) = self.sites.get_mut(&site_id) else { return };
                 site.entries -= 1;
                 if site.entries == 0 {
                     site.idle_since = Some(now);
                     self.idle.insert((now, site_id));
                     self.forget_idle();
                 }
+            }
+            _ if self.held.contains(&id) => {
+                entry.state = State::Held;
+                site.held.insert(id);
             }
             Resting::For(wait) => {
                 entry.state = site.wait(id, now + wait);
@@ -319,7 +341,7 @@ impl Queue {
     }
 
     /// Takes back what is in the feed and in nobody's hand.
-    fn unfeed(&mut self, site_id: DestinationId) {
+    pub(super) fn unfeed(&mut self, site_id: DestinationId) {
         let Some(site) = self.sites.get_mut(&site_id) else { return };
         while let Some(ticket) = site.feed.take() {
             // What was kept of it in memory is let go: it rests now, and others have more use for the room.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::growth::{Allowed, Growth};
 use super::queue::State;
+use super::record::Record;
 use crate::delivery::{DestinationId, Feed};
 use crate::mail::{Destination, QueueId, cut};
 use crate::net::Standing;
@@ -19,6 +20,12 @@ pub(super) struct Site {
     pub(super) failures: u32,
     /// While this lasts, its messages rest untouched.
     pub(super) rest_until: Option<Instant>,
+    /// An operator has suspended it.
+    pub(super) suspended: bool,
+    /// What became of its recipients.
+    pub(super) record: Record,
+    /// Messages that an operator holds.
+    pub(super) held: BTreeSet<QueueId>,
     /// While this lasts, no further session is opened beside those at work.
     pub(super) narrow_until: Option<Instant>,
     /// How many sessions it may have: slow start, then up to its cap.
@@ -142,6 +149,9 @@ impl Site {
             standing: Standing::New,
             failures: 0,
             rest_until: None,
+            suspended: false,
+            record: Record::default(),
+            held: BTreeSet::new(),
             narrow_until: None,
             window: widths.new,
             growth: Growth::new(),
@@ -227,22 +237,33 @@ impl Site {
         }
     }
 
-    /// Whether it rests at `now`.
+    /// Whether it rests at `now`, after a failure or because an operator has suspended it.
     pub(super) fn rests(&self, now: Instant) -> bool {
-        self.rest_until.is_some_and(|until| until > now)
+        self.suspended || self.rest_until.is_some_and(|until| until > now)
     }
 
     /// How many sessions it may have at `now`, when those at work are behind; `most` is the cap.
     pub(super) fn allowance(&mut self, now: Instant, at_work: usize, widths: Widths, most: usize) -> usize {
-        let may = match self.standing {
+        let may = self.width(now, at_work, widths);
+        let Allowed { sessions, again } = self.growth.behind(now, at_work, self.answers, may.min(most));
+        self.grow_at = again;
+        may.min(sessions)
+    }
+
+    /// What [`Site::allowance`] would say, for whoever only looks.
+    pub(super) fn would_allow(&self, now: Instant, at_work: usize, widths: Widths, most: usize) -> usize {
+        let may = self.width(now, at_work, widths);
+        let mut growth = self.growth;
+        may.min(most).min(growth.behind(now, at_work, self.answers, may.min(most)).sessions)
+    }
+
+    fn width(&self, now: Instant, at_work: usize, widths: Widths) -> usize {
+        match self.standing {
             Standing::Suspect => widths.suspect,
             _ if self.narrow_until.is_some_and(|until| until > now) => at_work.max(1),
             Standing::New => self.window.min(widths.new),
             Standing::Proven => self.window,
-        };
-        let Allowed { sessions, again } = self.growth.behind(now, at_work, self.answers, may.min(most));
-        self.grow_at = again;
-        may.min(sessions)
+        }
     }
 
     /// The sessions at work are not behind.

@@ -18,6 +18,7 @@ use super::input::{Heard, Input};
 use super::intake::Intake;
 use super::{Action, Draft, Policy, Presence, Proof, Reception, Response, Session, Transaction};
 use crate::mail::{Envelope, Protocol, QueueId, Received};
+use crate::metrics::METRICS;
 use crate::net::{SecureError, Stream, StreamError, Wire};
 use crate::smtp::{DotReader, Fault, Refusal};
 use crate::time::{Deadline, Expired, Limit, clock};
@@ -170,6 +171,7 @@ impl<R: Reception> Conversation<'_, R> {
         };
         let helo = self.session.greeting().map_or("", |greeting| &greeting.helo);
         log!(target: LOG, level, "client=[{}] helo={helo} said=\"{response}\"", self.client);
+        METRICS.refused(response.code());
         response.write(&mut self.out);
         if self.out.len() > MOST_REPLIES { self.flush() } else { Ok(()) }
     }
@@ -324,6 +326,7 @@ impl<R: Reception> Conversation<'_, R> {
             // Nobody is there to hear, or somebody who does not listen.
             Ending::Insecure(_) | Ending::Lost(_) => return self.wire.stream().abort(),
         };
+        METRICS.refused(response.code());
         *self.wire.stream().deadline() = Deadline::within(clock::now(), LAST_WORDS);
         response.write(&mut self.out);
         if self.flush().is_err() {

@@ -9,7 +9,7 @@ use super::operation::{Letters, Operation, Settlement};
 use super::quarantine::Aside;
 use super::rows::{self, Readable};
 use super::store::Spool;
-use super::ticket::{Answer, Waited, ticket};
+use super::ticket::{Answer, Ticket, Waited, ticket};
 use super::{Last, SpoolError};
 use crate::mail::{Body, Channel, Destination, Envelope, Failure, QueueId, Remote};
 use crate::smtp::Mailbox;
@@ -52,6 +52,8 @@ pub struct LeasedRecipient {
     pub attempts: u32,
     /// Its last failure, for the bounce of a message that has expired.
     pub last: Option<Last>,
+    /// An operator has chosen its destination: the routes do not.
+    pub redirected: bool,
 }
 
 /// What became of a recipient.
@@ -71,6 +73,8 @@ pub enum Verdict {
         /// Why.
         failure: Failure,
     },
+    /// An operator has removed it: the recipient goes, and nobody is told.
+    Removed,
     /// For reasons of our own, which count as no attempt.
     Postponed {
         /// Not before.
@@ -85,6 +89,7 @@ impl Verdict {
             Verdict::Delivered(_) => Some(("delivered", None)),
             Verdict::Deferred { failure, .. } => Some(("deferred", Some(failure))),
             Verdict::Failed { failure } => Some(("failed", Some(failure))),
+            Verdict::Removed => Some(("removed", None)),
             Verdict::Postponed { .. } => None,
         }
     }
@@ -94,7 +99,7 @@ impl Verdict {
         let remote = match self {
             Verdict::Delivered(remote) => remote.as_ref(),
             Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => failure.remote.as_ref(),
-            Verdict::Postponed { .. } => None,
+            Verdict::Removed | Verdict::Postponed { .. } => None,
         };
         remote?.channel.as_deref()
     }
@@ -106,7 +111,7 @@ impl Verdict {
             Verdict::Deferred { failure, .. } | Verdict::Failed { failure } => {
                 (failure.to_string(), self.channel())
             }
-            Verdict::Postponed { .. } => return None,
+            Verdict::Removed | Verdict::Postponed { .. } => return None,
         };
         Some(channel.map_or_else(|| words.clone(), |channel| format!("{words} ({channel})")))
     }
@@ -129,6 +134,7 @@ impl Lease {
             address: address.clone(),
             attempts: 0,
             last: None,
+            redirected: false,
         });
         let recipients: Vec<_> = recipients.collect();
         let envelope = Envelope {
@@ -201,6 +207,19 @@ impl Lease {
         notice: Option<NewMessage>,
         limit: Duration,
     ) -> Result<Settled, SpoolError> {
+        self.begin_settling(verdicts, bounce, notice)?.wait(limit)
+    }
+
+    /// As [`Lease::settle`], in two steps: who settles many has them share a sync.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`].
+    pub fn begin_settling(
+        self,
+        verdicts: Vec<(u32, Verdict)>,
+        bounce: Option<NewMessage>,
+        notice: Option<NewMessage>,
+    ) -> Result<Settling, SpoolError> {
         let spool = Arc::clone(&self.spool);
         let letters = Letters {
             bounce: bounce.and_then(|new| letter(&spool, new)),
@@ -208,6 +227,23 @@ impl Lease {
         };
         let (ticket, answer) = ticket();
         spool.queue.force(self.settlement(verdicts, letters, Some(answer)))?;
+        Ok(Settling { spool, ticket })
+    }
+}
+
+/// A settlement on its way to the disk.
+pub struct Settling {
+    spool: Arc<Spool>,
+    ticket: Ticket<Result<Letters, SpoolError>>,
+}
+
+impl Settling {
+    /// Waits at most `limit` for the disk.
+    ///
+    /// # Errors
+    /// As [`Lease::settle`].
+    pub fn wait(self, limit: Duration) -> Result<Settled, SpoolError> {
+        let Settling { spool, ticket } = self;
         match ticket.wait(Deadline::within(clock::now(), limit).ends().0) {
             Waited::Answered(letters) => {
                 let letters = letters?;
@@ -270,14 +306,7 @@ impl Lease {
     /// [`SpoolError`]; nothing has been changed, or, when it took too long, that is found out at the next claim.
     pub fn reroute(self, recipients: Vec<(u32, Destination)>, limit: Duration) -> Result<(), SpoolError> {
         let rows = recipients.into_iter().map(|(n, destination)| (self.id(), n, destination)).collect();
-        let end = Deadline::within(clock::now(), limit).ends().0;
-        let (ticket, answer) = ticket();
-        self.spool.queue.put(Operation::Reroute { rows, answer }, end)?;
-        match ticket.wait(end) {
-            Waited::Answered(done) => done,
-            Waited::Lost => Err(SpoolError::Closed),
-            Waited::Late => Err(SpoolError::Temporary("the disk is too slow".into())),
-        }
+        self.spool.order(limit, |answer| Operation::Reroute { rows, redirected: false, answer })
     }
 }
 
@@ -302,8 +331,8 @@ fn found(
     let corrupt = |text: String| SpoolError::Corrupt { id: Some(id), text };
     let snapshot = connection.unchecked_transaction().map_err(sql)?;
     let select = format!(
-        "SELECT n, address, attempts, {} FROM recipients AS r WHERE message = ?1 AND destination = ?2 AND NOT EXISTS
-         (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n)) ORDER BY n",
+        "SELECT n, address, attempts, redirected, {} FROM recipients AS r WHERE message = ?1 AND destination = ?2
+         AND NOT EXISTS (SELECT 1 FROM quarantine AS q WHERE q.message = ?1 AND q.n IN (-1, r.n)) ORDER BY n",
         rows::LAST
     );
     let mut statement = snapshot.prepare(&select).map_err(sql)?;
@@ -346,5 +375,6 @@ fn found(
 
 fn recipient(row: &rusqlite::Row<'_>) -> Readable<LeasedRecipient> {
     let (n, attempts) = (rows::count(row, 0)?, rows::count(row, 2)?);
-    Ok(LeasedRecipient { n, address: rows::mailbox(row, 1)?, attempts, last: rows::last(row, 3) })
+    let redirected = rows::column(row, 3)?;
+    Ok(LeasedRecipient { n, address: rows::mailbox(row, 1)?, attempts, last: rows::last(row, 4), redirected })
 }

@@ -30,6 +30,26 @@ pub(super) enum Operation {
     Reroute {
         /// Message, recipient, and the destination it has now.
         rows: Vec<(QueueId, u32, Destination)>,
+        /// An operator has chosen it: from now on the routes do not.
+        redirected: bool,
+        /// Who waits.
+        answer: Answer<Result<(), SpoolError>>,
+    },
+    /// An operator holds messages, or lets them go.
+    Hold {
+        /// The messages.
+        ids: Vec<QueueId>,
+        /// Since when; `None` lets them go.
+        since: Option<Unix>,
+        /// Who waits.
+        answer: Answer<Result<(), SpoolError>>,
+    },
+    /// An operator suspends a destination, or lets it go on.
+    Suspend {
+        /// The destination.
+        destination: Destination,
+        /// Since when, and why; `None` lets it go on.
+        suspended: Option<(Unix, String)>,
         /// Who waits.
         answer: Answer<Result<(), SpoolError>>,
     },

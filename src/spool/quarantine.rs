@@ -57,13 +57,29 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] when the spool cannot be read.
     pub fn quarantine(&self, limit: usize) -> Result<(u64, Vec<Quarantined>), SpoolError> {
-        self.readers.with(|connection| shown(connection, limit).map_err(|e| SpoolError::sql(&e)))
+        self.readers.with(|connection| shown(connection, limit, None).map_err(|e| SpoolError::sql(&e)))
+    }
+
+    /// What of a message is in quarantine.
+    ///
+    /// # Errors
+    /// [`SpoolError`] when the spool cannot be read.
+    pub fn quarantine_of(&self, id: QueueId) -> Result<Vec<Quarantined>, SpoolError> {
+        let found = self.readers.with(|connection| {
+            shown(connection, usize::MAX, Some(rows::row(id))).map_err(|e| SpoolError::sql(&e))
+        });
+        found.map(|(_, found)| found)
     }
 }
 
-fn shown(connection: &Connection, limit: usize) -> rusqlite::Result<(u64, Vec<Quarantined>)> {
+fn shown(
+    connection: &Connection,
+    limit: usize,
+    only: Option<i64>,
+) -> rusqlite::Result<(u64, Vec<Quarantined>)> {
     let count = connection.query_row("SELECT count(*) FROM quarantine", [], |row| row.get::<_, i64>(0))?;
-    let select = "SELECT message, n, at, reason FROM quarantine ORDER BY message, n LIMIT ?1";
+    let select = "SELECT message, n, at, reason FROM quarantine
+                  WHERE ?2 IS NULL OR message = ?2 ORDER BY message, n LIMIT ?1";
     let mut statement = connection.prepare(select)?;
     let read = |row: &rusqlite::Row<'_>| {
         Ok(Quarantined {
@@ -73,7 +89,7 @@ fn shown(connection: &Connection, limit: usize) -> rusqlite::Result<(u64, Vec<Qu
             reason: row.get(3)?,
         })
     };
-    let found = statement.query_map(params![i64::try_from(limit).unwrap_or(i64::MAX)], read)?;
+    let found = statement.query_map(params![i64::try_from(limit).unwrap_or(i64::MAX), only], read)?;
     Ok((u64::try_from(count).unwrap_or(0), found.collect::<Result<_, _>>()?))
 }
 

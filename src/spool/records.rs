@@ -26,6 +26,8 @@ pub struct Listed {
     pub accepted: Unix,
     /// Whether the reverse-path has been told that it is late.
     pub delay_notified: bool,
+    /// Since when an operator holds it.
+    pub held: Option<Unix>,
     /// The recipients that are still queued, in the order of the envelope; only those for the destination asked for.
     pub recipients: Vec<ListedRecipient>,
 }
@@ -45,6 +47,72 @@ pub struct ListedRecipient {
     pub next: Unix,
     /// Why it is still here, if it has been tried.
     pub last: Option<Last>,
+    /// An operator has chosen its destination.
+    pub redirected: bool,
+}
+
+/// Which messages of the queue are meant; the default is all. What is set must all be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only recipients of this destination.
+    pub destination: Option<Destination>,
+    /// Only messages whose reverse-path, or a recipient, is like this: `*` and `?` are wild cards, `@example.org` is every address there.
+    pub address: Option<String>,
+    /// Only messages whose reverse-path is like this.
+    pub from: Option<String>,
+    /// Only recipients whose address is like this.
+    pub to: Option<String>,
+    /// Accepted at this time or before.
+    pub accepted_by: Option<Unix>,
+    /// Accepted at this time or after.
+    pub accepted_since: Option<Unix>,
+    /// Held, or not held.
+    pub held: Option<bool>,
+    /// No message above this id: what has come since is not meant.
+    pub up_to: Option<QueueId>,
+}
+
+impl Filter {
+    /// What SQLite's GLOB makes of an address as an operator types it: `*` and `?` are wild cards, `@example.org` is every
+    /// address there, and the case does not matter.
+    pub(super) fn pattern(text: &str) -> String {
+        let any = if text.starts_with('@') { "*" } else { "" };
+        // A bracket opens a set in GLOB, and an address literal in an address.
+        format!("{any}{}", text.to_lowercase().replace('[', "[[]"))
+    }
+}
+
+/// A page of the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The messages, oldest first. There may be fewer than were asked for though more follow.
+    pub messages: Vec<Listed>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<QueueId>,
+}
+
+/// How many recipients of a destination are queued, and how old they are: a line of qshape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// The destination.
+    pub destination: Destination,
+    /// Recipients by the age of their message: below 5, 10, 20, ... 1,280 minutes, and all that are older.
+    pub ages: [u64; 10],
+    /// When the oldest was accepted.
+    pub oldest: Unix,
+    /// How many of them are held.
+    pub held: u64,
+}
+
+/// A destination that an operator has suspended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspended {
+    /// The destination.
+    pub destination: Destination,
+    /// Since when.
+    pub since: Unix,
+    /// Why, in the operator's words; may be empty.
+    pub reason: String,
 }
 
 /// One attempt at one recipient, from the history of a queued message.

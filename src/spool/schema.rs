@@ -1,16 +1,18 @@
 //! The schema, which is an interface for operators, and the opening of connections.
 //!
-//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 2 (`PRAGMA user_version`):
+//! An operator may read all of it with `sqlite3 spool.db` while the relay runs. Version 3 (`PRAGMA user_version`):
 //!
 //! - `messages`: one row a message. `id` is the number of the queue id (eleven digits of base 32 elsewhere);
 //!   `reverse_path` is empty for `<>`; `body_type` 7 or 8 (BODY=); `size` in octets; `accepted` in Unix seconds; `file` 1
 //!   when the body is the file `body/<queue id>`, 0 when it is in `bodies`; `delay_notified` 1 when the reverse-path has
-//!   been told that the message is late. To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
+//!   been told that the message is late; `held` the Unix time since which an operator holds it, NULL when nobody does
+//!   (since version 3). To drop a message while the relay is stopped: `DELETE FROM messages WHERE id = ..`;
 //!   a trigger removes the rest, and the next start its body file.
 //! - `recipients`: one row a recipient that is still queued; it goes when it is delivered or has failed. `n` counts from 0
 //!   within the message; `destination` as in the log; `next` in Unix seconds, 0 for at once; `last_*` is the last failure:
 //!   `last_blame` site, message or recipient, `last_said` 1 when `last_text` is a real reply of the server and 0 when the
-//!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same.
+//!   words are ours, `last_duplicate` 1 when the message may have been delivered all the same; `redirected` 1 when an
+//!   operator has chosen its destination, so that the routes do not (since version 3).
 //! - `bodies`: the octets of small messages, as they were accepted.
 //! - `attempts`: what has been tried, the newest fifty of each queued message; `outcome` delivered, deferred or failed;
 //!   `text` what was said or the host, and in brackets, in the words of the log, whether TLS protected the session.
@@ -19,7 +21,10 @@
 //! - `quarantine` (since version 2): what cannot be read, and why: `n` -1 for a message as a whole, else that recipient of
 //!   it. Delivery passes it by; its rows and its body stay. To have it back while the relay is stopped: mend the row or the
 //!   body, and `DELETE FROM quarantine WHERE message = ..`.
+//! - `suspended` (since version 3): destinations that an operator has suspended, `since` when and why.
 //! - `ids`: no id up to `last` is given again.
+//!
+//! A spool of an older version is brought up to this one when it is opened, step by step, in one transaction.
 //!
 //! Envelopes, bodies and attempts are apart, so that a start reads envelopes only. The tables are STRICT: what an operator
 //! writes by hand has at least the right type.
@@ -42,7 +47,7 @@ pub(super) const VERSION: i64 = VERSIONS.len() as i64;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What makes each version of the one before; a new spool goes through all of them, and none is ever changed.
-const VERSIONS: [&str; 2] = [FIRST, QUARANTINE];
+const VERSIONS: [&str; 3] = [FIRST, QUARANTINE, ORDERS];
 
 const FIRST: &str = "
 CREATE TABLE messages (
@@ -116,6 +121,16 @@ CREATE TABLE quarantine (
 CREATE TRIGGER quarantine_gone AFTER DELETE ON messages BEGIN
     DELETE FROM quarantine WHERE message = OLD.id;
 END;
+";
+
+const ORDERS: &str = "
+ALTER TABLE messages ADD COLUMN held INTEGER;
+ALTER TABLE recipients ADD COLUMN redirected INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE suspended (
+    destination TEXT PRIMARY KEY,
+    since       INTEGER NOT NULL,
+    reason      TEXT    NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Makes the database in `path`, empty, if it is missing. Only before the first connection: closing any descriptor of a

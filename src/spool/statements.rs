@@ -59,6 +59,9 @@ pub(super) struct Statements<'c> {
     trim: Statement<'c>,
     notified: Statement<'c>,
     reroute: Statement<'c>,
+    hold: Statement<'c>,
+    suspend: Statement<'c>,
+    resume: Statement<'c>,
     remember: Statement<'c>,
     disremember: Statement<'c>,
     reserved: i64,
@@ -74,7 +77,10 @@ impl<'c> Statements<'c> {
             rollback: statement("ROLLBACK")?,
             reserve: statement("UPDATE ids SET last = ?1")?,
             overwrite: statement("UPDATE ids SET last = last + 1")?,
-            message: statement("INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)")?,
+            message: statement(
+                "INSERT INTO messages (id, reverse_path, body_type, size, accepted, file)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?,
             recipient: statement(
                 "INSERT INTO recipients (message, n, address, destination) VALUES (?1, ?2, ?3, ?4)",
             )?,
@@ -104,7 +110,15 @@ impl<'c> Statements<'c> {
                  AND seq <= (SELECT max(seq) FROM attempts WHERE message = ?1) - ?2",
             )?,
             notified: statement("UPDATE messages SET delay_notified = 1 WHERE id = ?1")?,
-            reroute: statement("UPDATE recipients SET destination = ?3 WHERE message = ?1 AND n = ?2")?,
+            reroute: statement(
+                "UPDATE recipients SET destination = ?3, redirected = ?4 WHERE message = ?1 AND n = ?2",
+            )?,
+            // Since when it is held is the first time that somebody said so.
+            hold: statement(
+                "UPDATE messages SET held = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(held, ?2) END WHERE id = ?1",
+            )?,
+            suspend: statement("INSERT OR REPLACE INTO suspended VALUES (?1, ?2, ?3)")?,
+            resume: statement("DELETE FROM suspended WHERE destination = ?1")?,
             remember: statement("INSERT OR REPLACE INTO destinations VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?,
             disremember: statement("DELETE FROM destinations WHERE destination = ?1")?,
             reserved: connection.query_row("SELECT last FROM ids", [], |row| row.get(0))?,
@@ -152,9 +166,23 @@ impl<'c> Statements<'c> {
             Operation::Accept(accept) => self.store(&accept.message, effects),
             Operation::Settle(settlement) => self.settle(settlement, effects),
             Operation::Forget { id, file } => self.forget(*id, *file, effects),
-            Operation::Reroute { rows, .. } => rows.iter().try_for_each(|(id, n, destination)| {
-                self.reroute.execute(params![rows::row(*id), n, destination.to_string()]).map(drop)
-            }),
+            Operation::Reroute { rows, redirected, .. } => {
+                rows.iter().try_for_each(|(id, n, destination)| {
+                    let values = params![rows::row(*id), n, destination.to_string(), redirected];
+                    self.reroute.execute(values).map(drop)
+                })
+            }
+            Operation::Hold { ids, since, .. } => {
+                let since = since.map(|since| since.0);
+                ids.iter().try_for_each(|id| self.hold.execute(params![rows::row(*id), since]).map(drop))
+            }
+            Operation::Suspend { destination, suspended, .. } => match suspended {
+                Some((since, reason)) => {
+                    let values = params![destination.to_string(), since.0, rows::cut(reason.clone())];
+                    self.suspend.execute(values).map(drop)
+                }
+                None => self.resume.execute([destination.to_string()]).map(drop),
+            },
             Operation::SetAside(what) => what.iter().try_for_each(|aside| self.set_aside(aside, effects)),
             Operation::Remember(records) => records.iter().try_for_each(|record| self.remember(record)),
             // The writer does these itself.
@@ -199,7 +227,7 @@ impl<'c> Statements<'c> {
         let is_aside = self.is_aside.query_row([message], |row| row.get::<_, bool>(0))?;
         for (n, _, verdict) in &settlement.verdicts {
             match verdict {
-                Verdict::Delivered(_) | Verdict::Failed { .. } => {
+                Verdict::Delivered(_) | Verdict::Failed { .. } | Verdict::Removed => {
                     let gone = self.recipient_gone.execute(params![message, n])? as i64;
                     effects.recipients -= if is_aside { 0 } else { gone };
                 }

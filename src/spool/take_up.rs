@@ -122,7 +122,7 @@ impl Spool {
         }
         let end = Deadline::within(clock::now(), REROUTE).ends().0;
         let (ticket, answer) = ticket();
-        let put = self.queue.put(Operation::Reroute { rows, answer }, end);
+        let put = self.queue.put(Operation::Reroute { rows, redirected: false, answer }, end);
         let error = match put.map(|()| ticket.wait(end)) {
             Ok(Waited::Answered(Ok(()))) => return,
             Ok(Waited::Answered(Err(error))) | Err(error) => error,
@@ -162,7 +162,7 @@ fn page(
         page.messages.retain(|(id, _)| !aside.contains(&(rows::row(*id), WHOLE)));
         page.unreadable.retain(|row| !aside.contains(&(row.message, WHOLE)));
     }
-    let select = "SELECT message, n, address, destination, attempts, next FROM recipients \
+    let select = "SELECT message, n, address, destination, attempts, next, redirected FROM recipients \
                   WHERE message > ?1 AND message <= ?2 ORDER BY message, n";
     let mut statement = snapshot.prepare(select).map_err(sql)?;
     let mut found = statement.query([after, end]).map_err(sql)?;
@@ -201,8 +201,11 @@ fn message(row: &rusqlite::Row<'_>) -> Readable<(QueueId, Unix)> {
 }
 
 fn queued(row: &rusqlite::Row<'_>, id: QueueId, route: &dyn Fn(&Host) -> Destination) -> Readable<Queued> {
-    let routed = route(rows::mailbox(row, 2)?.host());
+    let address = rows::mailbox(row, 2)?;
     let stored = rows::destination(row, 3).ok();
+    // What an operator has chosen stays, whatever the routes say.
+    let chosen = stored.clone().filter(|_| rows::column(row, 6) == Ok(true));
+    let routed = chosen.unwrap_or_else(|| route(address.host()));
     Ok(Queued {
         id,
         n: rows::count(row, 1)?,

@@ -26,6 +26,7 @@ use super::statements::{Effects, Statements};
 use super::ticket::Answer;
 use super::{Accepted, Alarm, SpoolError, Totals};
 use crate::mail::QueueId;
+use crate::metrics::METRICS;
 use crate::time::clock;
 
 /// The waits between two tries at what could not be written: the first, doubling to the last.
@@ -207,7 +208,9 @@ impl Running<'_, '_> {
         operations.retain(|operation| match operation {
             Operation::Accept(accept) => accept.answer.is_awaited(),
             // Nobody would put the message into the queue of its new destination.
-            Operation::Reroute { answer, .. } => answer.is_awaited(),
+            Operation::Reroute { answer, .. }
+            | Operation::Hold { answer, .. }
+            | Operation::Suspend { answer, .. } => answer.is_awaited(),
             _ => true,
         });
         if operations.is_empty() {
@@ -255,6 +258,7 @@ impl Running<'_, '_> {
         self.settle_doubt().map_err(Failed::Commit)?;
         let gate = Arc::clone(&self.writer.gate);
         let _gate = gate.lock();
+        let began = clock::now();
         self.statements.begin().map_err(Failed::Commit)?;
         let mut effects = Effects::default();
         let applied =
@@ -262,7 +266,11 @@ impl Running<'_, '_> {
         let done = applied.map_err(Failed::Operation);
         let done = done.and_then(|()| self.statements.commit(&effects).map_err(Failed::Commit));
         match done {
-            Ok(()) => Ok(effects),
+            Ok(()) => {
+                METRICS.commit.observe(clock::now().saturating_duration_since(began));
+                METRICS.operations.add(operations.len() as u64);
+                Ok(effects)
+            }
             Err(failed) => {
                 self.statements.roll_back();
                 if matches!(failed, Failed::Commit(_)) {
@@ -317,7 +325,9 @@ impl Running<'_, '_> {
                     settlement.letters.iter_mut().for_each(|letter| letter.committed());
                     self.answer(settlement.answer, settlement.letters);
                 }
-                Operation::Reroute { answer, .. } => {
+                Operation::Reroute { answer, .. }
+                | Operation::Hold { answer, .. }
+                | Operation::Suspend { answer, .. } => {
                     // Whoever has stopped waiting needs no answer.
                     let _ = answer.give(Ok(()));
                 }
@@ -366,7 +376,9 @@ impl Memory {
                 self.kept.push(Operation::Settle(settlement));
             }
             Operation::Forget { .. } => self.kept.push(operation),
-            Operation::Reroute { answer, .. } => {
+            Operation::Reroute { answer, .. }
+            | Operation::Hold { answer, .. }
+            | Operation::Suspend { answer, .. } => {
                 let _ = answer.give(Err(error.clone()));
             }
             _ => {}

@@ -20,6 +20,8 @@ pub enum Limit {
     Shutdown,
     /// Somebody else needed the seat more (`timeouts.patience`).
     Patience,
+    /// An operator has ended the session.
+    Operator,
 }
 
 impl fmt::Display for Limit {
@@ -30,6 +32,7 @@ impl fmt::Display for Limit {
             Limit::Rate => "minimum data rate",
             Limit::Shutdown => "shutdown",
             Limit::Patience => "patience under pressure",
+            Limit::Operator => "the operator's word",
         })
     }
 }
@@ -40,7 +43,10 @@ pub struct Expired(pub Limit);
 
 impl fmt::Display for Expired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "timed out ({})", self.0)
+        match self.0 {
+            Limit::Operator => f.write_str("cut by the operator"),
+            limit => write!(f, "timed out ({limit})"),
+        }
     }
 }
 

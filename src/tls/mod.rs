@@ -3,12 +3,14 @@
 //!
 //! TLS 1.2 and 1.3, and nothing older: rustls knows no other.
 
+mod certificate;
 mod outbound;
 mod roots;
 mod troubled;
 mod whoever;
 mod words;
 
+pub use certificate::Certificate;
 pub use outbound::{Outbound, agreed};
 pub use roots::RootsError;
 pub use words::words;

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -71,10 +71,15 @@ impl Outbound {
     }
 
     fn prove(&self) -> Result<Arc<ClientConfig>, String> {
+        Ok(config(&self.provider, self.verifier()?))
+    }
+
+    /// Who looks at certificates where a host must prove who it is.
+    pub(super) fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, String> {
         let roots = self.roots.clone().unwrap_or_else(|| Arc::new(roots::of_system()));
         let provider = Arc::clone(&self.provider);
-        let verifier = rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-        Ok(config(&self.provider, verifier.map_err(|error| error.to_string())?))
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
+        verifier.map_err(|error| error.to_string())
     }
 
     /// What went wrong lately with TLS at `address`.
@@ -99,7 +104,7 @@ fn config(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>)
 }
 
 /// A host as certificates name it: a domain, or an address that stands in a route as a literal.
-fn server_name(name: &str) -> Option<ServerName<'static>> {
+pub(super) fn server_name(name: &str) -> Option<ServerName<'static>> {
     let literal = name.strip_prefix('[').and_then(|inner| inner.strip_suffix(']'));
     match literal {
         Some(literal) => {

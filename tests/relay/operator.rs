@@ -263,7 +263,9 @@ fn every_command_has_a_help_and_knows_its_misuse() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sendoff"));
         crate::tools::run(command.args(args))
     };
-    for command in ["serve", "check", "queue", "connections", "send"] {
+    for command in
+        ["serve", "check", "queue", "explain", "connections", "destinations", "probe", "trace", "top", "send"]
+    {
         let output = run(&[command, "--help"]);
         assert!(output.status.success() && out(&output).contains("--config <FILE>"), "{output:?}");
         let misused = run(&[command, "--no-such-option"]);

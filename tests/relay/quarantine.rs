@@ -53,6 +53,26 @@ fn damaged_messages_are_put_aside_and_hold_up_nothing() {
         queue["quarantine"].as_array().unwrap().iter().map(|q| q["reason"].clone()).collect();
     let said = |words: &str| reasons.iter().any(|reason| reason.as_str().is_some_and(|r| r.contains(words)));
     assert!(said("octets instead of") && said("no path"), "{queue:#}");
+    let only = house.json(&["queue", "--state", "quarantined"]);
+    assert_eq!((&only["queue"], &only["quarantine"]), (&Value::Array(Vec::new()), &queue["quarantine"]));
+    assert_eq!(only["quarantine"][0]["state"], "quarantined");
+    let id = only["quarantine"][0]["id"].as_str().unwrap();
+    let why = house.json(&["explain", id]);
+    let why = &why["destinations"][0];
+    assert!(
+        why["state"] == "quarantined" && why["why"].as_str().unwrap().contains("cannot be read"),
+        "{why}"
+    );
+    let told = house.run(&["explain", id]);
+    assert!(
+        String::from_utf8_lossy(&told.stdout).starts_with(&format!("{id}\n  state     quarantined\n")),
+        "{told:?}"
+    );
+    for (args, words) in [(["show", id], "is in quarantine"), (["hold", id], "is in quarantine")] {
+        let output = house.run(&[&["queue"][..], &args].concat());
+        let said = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && said.contains(words), "{output:?}");
+    }
     let text = String::from_utf8(house.run(&["queue"]).stdout).unwrap();
     assert!(text.contains("The queue is empty.\nIn quarantine, not delivered until it is mended:"), "{text}");
     assert_eq!(house.log().matches("is put into quarantine").count(), 2, "{}", house.log());

@@ -4,14 +4,15 @@
 use crate::house::House;
 use crate::look::{wait_empty, wait_last};
 use crate::peer::Authority;
+use crate::process::Process;
 use crate::street::Street;
 use crate::tools::{FarSide, python_with, tool};
 use crate::wait::{SOON, wait_until};
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const USER: &str = "relay@smart.test";
 const PASSWORD: &str = "open-sesame";
@@ -160,6 +161,37 @@ fn keeps_quiet(house: &House) {
     // The ends of a base 64 text depend on its neighbours; the middle does not.
     for form in ["sesame", "b3Blbi1zZXNhbW", "9wZW4tc2VzYW1l", "vcGVuLXNlc2FtZ"] {
         assert!(!log.contains(form), "{form}: {log}");
+    }
+}
+
+/// Whoever follows a conversation, or holds one to try it out, sees that there was a secret, and not which.
+#[test]
+fn neither_a_trace_nor_a_probe_tells_a_secret() {
+    let (house, authority) = (House::new(), Authority::new());
+    let Some(far) = far(&house, &authority, ("1.2", "1.3"), &["PLAIN"]) else { return };
+    let house = known_as(house, &authority, far.addr(), "password", PASSWORD).start();
+    let file = house.path().join("trace");
+    let mut command = house.command(&["trace", "*"]);
+    command.stdin(Stdio::null()).stdout(File::create(&file).unwrap());
+    let follower = Process::start(&mut command);
+    let lines = || std::fs::read_to_string(&file).unwrap();
+    wait_until("the trace", SOON, || {
+        lines().contains("following everything").then_some(()).ok_or_else(lines)
+    });
+    submit(&house, "b@x.test");
+    far.wait_output("MESSAGE b@x.test");
+    wait_until("the end of the session", SOON, || lines().contains("> QUIT").then_some(()).ok_or_else(lines));
+    drop(follower);
+    let probed = house.run(&["probe", "x.test"]);
+    assert!(probed.status.success(), "{probed:?}");
+    let probed = String::from_utf8(probed.stdout).unwrap();
+    assert!(probed.contains("proof      a certificate for "), "{probed}");
+    for shown in [lines(), probed] {
+        assert!(shown.contains("> AUTH PLAIN (secret)") && shown.contains("< 235"), "{shown}");
+        assert!(shown.contains("tls=TLSv1.3") && !shown.contains("2.7.0"), "{shown}");
+        for form in ["sesame", "b3Blbi1zZXNhbW", "9wZW4tc2VzYW1l", "vcGVuLXNlc2FtZ"] {
+            assert!(!shown.contains(form), "{form}: {shown}");
+        }
     }
 }
 

@@ -14,12 +14,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// The Debian package of a program that has another name.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("aiosmtplib", "python3-aiosmtplib"),
     ("aiosmtpd", "python3-aiosmtpd"),
+    ("php", "php-cli"),
     ("smtp-sink", "postfix"),
     ("smtp-source", "postfix"),
     ("sqlite3", "sqlite3"),
+    ("mail", "bsd-mailx"),
 ];
 
 /// Where the program is. When it is nowhere, that is printed, past the capture of a passing test's output.

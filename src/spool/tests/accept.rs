@@ -178,7 +178,9 @@ fn a_page_is_bounded_in_recipients_too() {
     let many: Vec<_> = (0..1000).map(|n| format!("r{n}@x.example")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     let ids: Vec<_> = (0..7).map(|_| accept(&spool, &many, b"x")).collect();
-    let page = |after| spool.list(after, 1000, None).unwrap().iter().map(|m| m.id).collect::<Vec<_>>();
+    let page = |after| {
+        spool.list(after, 1000, &Filter::default()).unwrap().messages.iter().map(|m| m.id).collect::<Vec<_>>()
+    };
     assert_eq!(page(None), ids[..5]);
     assert_eq!(page(Some(ids[4])), ids[5..]);
 }

@@ -11,6 +11,7 @@ use crate::time::{Deadline, Phase, Unix, clock};
 
 mod accept;
 mod measure;
+mod orders;
 mod quarantine;
 mod settle;
 mod start;

@@ -16,7 +16,7 @@ fn a_settlement_changes_whom_it_names_and_nobody_else() {
         (4, Verdict::Delivered(None)),
     ];
     lease(&spool, id, "x.example").settle(verdicts, None, None, LIMIT).unwrap();
-    let listed = spool.list(None, 10, None).unwrap().remove(0);
+    let listed = spool.list(None, 10, &Filter::default()).unwrap().messages.remove(0);
     assert_eq!((listed.id, listed.size, listed.accepted), (id, 1, Unix(1_700_000_000)));
     let seen: Vec<_> =
         listed.recipients.iter().map(|r| (r.n, r.attempts, r.next.0, r.last.is_some())).collect();
@@ -102,13 +102,14 @@ fn a_list_has_pages_and_can_ask_for_one_destination() {
         (0..7).map(|n| accept(&spool, &[&format!("a@d{}.example", n % 2), "z@z.example"], b"x")).collect();
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = spool.list(after, 3, None).unwrap();
+        let page = spool.list(after, 3, &Filter::default()).unwrap().messages;
         let Some(last) = page.last() else { break };
         after = Some(last.id);
         seen.extend(page.iter().map(|listed| listed.id));
     }
     assert_eq!(seen, ids);
-    let odd = spool.list(None, 100, Some(&to("d1.example"))).unwrap();
+    let for_d1 = Filter { destination: Some(to("d1.example")), ..Filter::default() };
+    let odd = spool.list(None, 100, &for_d1).unwrap().messages;
     assert_eq!(
         odd.iter().map(|listed| (listed.id, listed.recipients.len())).collect::<Vec<_>>(),
         [(ids[1], 1), (ids[3], 1), (ids[5], 1)]

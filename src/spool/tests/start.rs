@@ -50,7 +50,7 @@ fn more_than_a_page_is_taken_up_in_order() {
     sql(
         dir.path(),
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
-         INSERT INTO messages SELECT i, '', 7, 1, i, 0, 0 FROM n;
+         INSERT INTO messages SELECT i, '', 7, 1, i, 0, 0, NULL FROM n;
          INSERT INTO recipients (message, n, address, destination) SELECT id, 0, 'a@x.example', 'x.example' FROM messages;",
     );
     let (taken, entries) = take_up(&open(dir.path()));

@@ -3,7 +3,7 @@
 use super::*;
 
 /// One of each earlier version, with data. Whoever makes a new version adds the one that was.
-const EARLIER: [&str; 1] = [include_str!("version1.sql")];
+const EARLIER: [&str; 2] = [include_str!("version1.sql"), include_str!("version2.sql")];
 
 #[test]
 fn every_earlier_version_is_taken_over_with_its_mail() {
@@ -19,10 +19,14 @@ fn every_earlier_version_is_taken_over_with_its_mail() {
         assert_eq!(number(dir.path(), "PRAGMA user_version"), schema::VERSION);
         assert_eq!(spool.totals().unwrap(), Totals { messages: 2, recipients: 3 });
         assert_eq!(take_up(&spool).0, TakeUp { messages: 2, entries: 3, unreadable: 0 });
-        let listed = spool.list(None, 10, None).unwrap();
+        let listed = spool.list(None, 10, &Filter::default()).unwrap().messages;
         assert_eq!(listed[0].recipients[1].last.as_ref().unwrap().failure, Failure { ..listed_failure() });
         assert_eq!((listed[1].delay_notified, spool.history(small).unwrap().len()), (true, 2));
         assert_eq!(spool.destinations().unwrap()[0].failures, 3);
+        let aside: Vec<_> = spool.quarantine(10).unwrap().1.into_iter().map(|found| found.reason).collect();
+        assert_eq!(aside, ["no mailbox"; 1][..n.min(1)], "what came with version 2");
+        let orders = (spool.held().unwrap().len(), spool.suspended().unwrap().len());
+        assert_eq!((orders, listed[0].recipients[0].redirected), ((0, 0), false));
         assert_eq!(read(&lease(&spool, small, "x.example")), b"hello\r\n");
         assert_eq!(read(&lease(&spool, large, "sender.example")).len(), 100_000);
         lease(&spool, large, "sender.example")
