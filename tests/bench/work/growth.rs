@@ -31,23 +31,26 @@ pub fn run(bench: &Bench) {
         "CPU to 1x",
         "sessions a message",
     ]);
-    let to: [fn(usize) -> String; 3] = [
+    let to: [fn(usize) -> String; 5] = [
         |n| format!("gwen@good{}.test", n % 20 + 1),
-        |n| format!("gwen@good{}.test", n % 200 + 1),
+        |n| format!("gwen@good{}.test", n % 8 + 1),
+        |n| format!("gwen@good{}.test", n % 80 + 1),
+        |n| format!("gwen@good{}.test", n % 800 + 1),
         |n| format!("gwen@good{}.test", n % 2000 + 1),
     ];
     let step = |count, to, destinations| Step { count, to, destinations, rest: 0, workers: None };
     let queue = [1_000, 10_000, 100_000].map(|count| Step { rest: count, ..step(count, to[0], 20) });
-    let destinations = [step(20, to[0], 20), step(200, to[1], 200), step(2000, to[2], 2000)];
+    // The last are twice the seats of the pool: who is without one takes that of another, and begins a session.
+    let destinations = [(8, to[1]), (80, to[2]), (800, to[3]), (2000, to[4])].map(|(n, to)| step(n, to, n));
     let pool = [10, 100, 1000].map(|count| Step { workers: Some(count), ..step(count, to[0], 20) });
     for (name, steps) in [
-        ("messages at rest in the queue", queue),
-        ("destinations", destinations),
-        ("workers of the pool", pool),
+        ("messages at rest in the queue", &queue[..]),
+        ("destinations", &destinations),
+        ("workers of the pool", &pool),
     ] {
         let mut first = None;
         for step in steps {
-            match once(bench, &step) {
+            match once(bench, step) {
                 Ok((figures, sessions)) => {
                     // Seconds for a thousand are milliseconds for one.
                     let base = *first.get_or_insert(figures.cost);
@@ -58,7 +61,8 @@ pub fn run(bench: &Bench) {
         }
     }
     table.print(&format!(
-        "growth: the load of steady ({} s) while one thing grows 1x, 10x, 100x; retry.site_first = \"1h\", and \
+        "growth: the load of steady ({} s) while one thing grows 1x, 10x, 100x (and destinations beyond the \
+         seats of the pool); retry.site_first = \"1h\", and \
          caps of 5 connections in the rows of the pool",
         bench.seconds.as_secs()
     ));
