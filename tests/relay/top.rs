@@ -82,3 +82,25 @@ fn top_without_a_terminal_or_a_relay_says_so() {
     let house = House::started();
     assert_eq!(house.run(&["top"]).status.code(), Some(64));
 }
+
+/// Without its terminal it read the end of it for ever, with a whole processor, long after the window was closed.
+#[test]
+fn top_ends_with_its_terminal() {
+    let Some(tmux) = tool("tmux") else { return };
+    let house = House::new().start();
+    let top = format!("{} top --config {}", env!("CARGO_BIN_EXE_sendoff"), house.config_file().display());
+    let of_ours = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+        lines.filter(|line| line.trim_end().ends_with(top.as_str()) && !line.contains("tmux")).count()
+    };
+    let screen = Screen::of(tmux, &house, &format!("exec {top}"));
+    screen.wait("q leave");
+    assert_eq!(of_ours(), 1);
+    drop(screen);
+    wait_until("the end of top", SOON, || match of_ours() {
+        0 => Ok(()),
+        there => Err(format!("{there} are there")),
+    });
+}

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{Event, KeyEventKind, poll, read};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 use super::Exit;
 use super::arguments;
@@ -36,9 +38,13 @@ pub(super) fn top(arguments: &arguments::Top) -> Result<(), Exit> {
     // A relay that is not there is said before the screen is taken.
     let first = overview(&spool)?;
     let ending = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&ending)).map_err(Exit::system)?;
     }
+    // The terminal is gone: there is nothing to give back, and nobody to show anything to.
+    let gone = Arc::new(AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGHUP, 0, gone)
+        .map_err(Exit::system)?;
     let mut terminal = ratatui::try_init().map_err(Exit::io)?;
     let every = Duration::from_secs(arguments.every.max(1));
     let shown = watch(&mut terminal, &spool, first, every, &ending);
@@ -100,13 +106,14 @@ fn wish(next: Instant, ending: &AtomicBool, state: &mut State) -> io::Result<Wis
         if ending.load(Ordering::Relaxed) {
             return Ok(Wish::Refresh);
         }
-        // A signal interrupts the wait; it is looked at in the next round.
-        match poll(left.min(STEP)) {
-            Ok(false) if left.is_zero() => return Ok(Wish::Refresh),
-            Ok(false) => continue,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Ok(true) => {}
-            Err(error) => return Err(error),
+        if !poll(Duration::ZERO)? {
+            if left.is_zero() {
+                return Ok(Wish::Refresh);
+            }
+            if !waited(left.min(STEP))? {
+                return Ok(Wish::Leave);
+            }
+            continue;
         }
         match read()? {
             Event::Key(key) if key.kind != KeyEventKind::Release => return Ok(state.key(key)),
@@ -114,6 +121,19 @@ fn wish(next: Instant, ending: &AtomicBool, state: &mut State) -> io::Result<Wis
             _ => {}
         }
     }
+}
+
+/// Waits for a key, so long at most; false: the terminal is gone. Crossterm's own wait reads the end of it for ever.
+fn waited(span: Duration) -> io::Result<bool> {
+    let stdin = io::stdin();
+    let mut terminal = [PollFd::new(&stdin, PollFlags::IN)];
+    let span = Timespec::try_from(span).map_err(io::Error::other)?;
+    match rustix::event::poll(&mut terminal, Some(&span)) {
+        // A signal interrupts the wait; it is looked at in the next round.
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(!terminal[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL))
 }
 
 /// What has been done so far.
