@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use crate::mail::{Channel, Remote};
 use crate::net::{Connection, Lines};
 use crate::sasl::Secret;
-use crate::smtp::{EnhancedStatus, Reply, ReplyReader, printable};
+use crate::smtp::{EnhancedStatus, Reply, ReplyError, ReplyReader, printable};
 use crate::time::Phase;
 
 /// An open connection, and to whom.
@@ -83,7 +83,14 @@ impl Conversation {
                 let most = if self.phase == Phase::Auth { 3 } else { Lines::MOST };
                 log::debug!("session={session} {} < {}", self.remote, printable(line, most));
             }
-            let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
+            let result = reader.line(line).map_err(|error| match error {
+                // Cut short as it is, nobody would find the secret in it.
+                ReplyError::Malformed(_) if self.phase == Phase::Auth => {
+                    ReplyError::Malformed("(not shown)".into())
+                }
+                error => error,
+            });
+            let result = result.map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {
                 return Ok(reply);
             }
