@@ -42,7 +42,22 @@ pub(super) fn authenticate(
     };
     let exchange = Exchange::new(credential, mechanism, &hop.name, hop.address.port());
     let mut exchange = exchange.map_err(|error| ours(talk, &error))?;
-    let mut reply = begin(talk, manner, mechanism, &exchange)?;
+    let reply = prove(talk, manner, mechanism, &mut exchange);
+    let reply = reply.map_err(|trouble| hidden(talk, trouble, &exchange))?;
+    if !reply.is_positive() {
+        return Err(refused(talk, reply, &exchange));
+    }
+    exchange.accepted().map_err(|error| ours(talk, &error))
+}
+
+/// All lines of the exchange, to the reply that ends it.
+fn prove(
+    talk: &mut Conversation,
+    manner: &Manner,
+    mechanism: Mechanism,
+    exchange: &mut Exchange,
+) -> Result<Reply, Trouble> {
+    let mut reply = begin(talk, manner, mechanism, exchange)?;
     while reply.code() == 334 {
         let challenge = reply.lines().first().cloned().unwrap_or_default();
         reply = match exchange.answer(&challenge) {
@@ -54,10 +69,20 @@ pub(super) fn authenticate(
             }
         };
     }
-    if !reply.is_positive() {
-        return Err(refused(talk, reply, &exchange));
+    Ok(reply)
+}
+
+/// The conversation ended within the exchange, with a 421 say: its words are not shown either when they have our secret in
+/// them.
+fn hidden(talk: &Conversation, trouble: Trouble, exchange: &Exchange) -> Trouble {
+    if !exchange.is_told_by(&trouble.failure.diagnostic.to_string()) {
+        return trouble;
     }
-    exchange.accepted().map_err(|error| ours(talk, &error))
+    talk.failed(
+        Phase::Auth,
+        NO_PROOF,
+        "broke off and repeated the secret, so its words are not shown,".to_owned(),
+    )
 }
 
 fn begin(

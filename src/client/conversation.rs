@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use crate::mail::{Channel, Remote};
 use crate::net::{Connection, Lines};
 use crate::sasl::Secret;
-use crate::smtp::{EnhancedStatus, Reply, ReplyReader, printable};
+use crate::smtp::{EnhancedStatus, Reply, ReplyError, ReplyReader, printable};
 use crate::time::Phase;
 
 /// An open connection, and to whom.
@@ -95,7 +95,14 @@ impl Conversation {
                 log::debug!("session={} {} < {overheard}", session.id(), self.remote);
                 session.tell('<', overheard);
             }
-            let result = reader.line(line).map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
+            let result = reader.line(line).map_err(|error| match error {
+                // Cut short as it is, nobody would find the secret in it.
+                ReplyError::Malformed(_) if self.phase == Phase::Auth => {
+                    ReplyError::Malformed("(not shown)".into())
+                }
+                error => error,
+            });
+            let result = result.map_err(|error| Trouble::reply(self.phase, &self.remote, &error));
             if let Some(reply) = result? {
                 return Ok(reply);
             }

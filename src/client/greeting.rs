@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::authentication::authenticate;
 use super::conversation::Conversation;
-use super::security::{Security, secure, starttls};
+use super::security::{Security, secure, starttls, unheard};
 use super::trouble::Trouble;
 use crate::config::Timeouts;
 use crate::mail::Remote;
@@ -152,10 +152,12 @@ fn greet(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Result<Extensio
     if !banner.is_positive() {
         return Err(Trouble::refused(Phase::Banner, &talk.remote, banner));
     }
-    let mut extensions = hello(talk, manner)?;
+    let mut extensions = hello(talk, manner, Phase::Ehlo)?;
     if !security.implicit && starttls(talk, manner, hop, &extensions)? {
-        // What was offered in the clear may have been anybody's words (RFC 3207, 4.2).
-        extensions = hello(talk, manner)?;
+        // What was offered in the clear may have been anybody's words (RFC 3207, 4.2). Until the host has said something
+        // under TLS the handshake is not over for it: with TLS 1.3 it judges our side of it when we are done (RFC 8446, 2).
+        let heard = hello(talk, manner, Phase::Starttls);
+        extensions = heard.map_err(|trouble| unheard(talk, security, hop, trouble))?;
     }
     if let Some(credential) = &security.credential {
         authenticate(talk, manner, hop, &extensions, credential)?;
@@ -163,8 +165,8 @@ fn greet(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Result<Extensio
     Ok(extensions)
 }
 
-fn hello(talk: &mut Conversation, manner: &Manner) -> Result<Extensions, Trouble> {
-    talk.enter(Phase::Ehlo, manner.timeouts.ehlo);
+fn hello(talk: &mut Conversation, manner: &Manner, phase: Phase) -> Result<Extensions, Trouble> {
+    talk.enter(phase, manner.timeouts.ehlo);
     talk.say(&format!("EHLO {}\r\n", manner.hostname))?;
     let reply = talk.hear()?;
     if reply.is_positive() {

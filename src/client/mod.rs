@@ -4,6 +4,8 @@
 //! takes leave. Trouble is a value that says who is to blame, where the conversation stood, and whose words they are.
 
 mod authentication;
+#[cfg(test)]
+mod authentication_tests;
 mod conversation;
 mod greeting;
 #[cfg(test)]

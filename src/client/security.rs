@@ -140,6 +140,24 @@ pub(super) fn secure(talk: &mut Conversation, manner: &Manner, hop: &Hop) -> Res
     Ok(())
 }
 
+/// The host has said nothing under TLS: it has broken off, or fallen silent, behind a handshake that was whole for us.
+pub(super) fn unheard(
+    talk: &mut Conversation,
+    security: &Security,
+    hop: &Hop,
+    mut trouble: Trouble,
+) -> Trouble {
+    let why = trouble.failure.diagnostic.to_string();
+    match trouble.fall_back {
+        FallBack::Never => return trouble,
+        FallBack::Now => {
+            trouble.failure = talk.failed(Phase::Starttls, FAILED, format!("failed ({why})")).failure
+        }
+        FallBack::Later => {}
+    }
+    came_to_nothing(talk, security, hop, trouble, &why)
+}
+
 /// A handshake that failed.
 fn no_handshake(talk: &mut Conversation, security: &Security, hop: &Hop, error: &SecureError) -> Trouble {
     let (phase, remote) = (Phase::Starttls, talk.remote.clone());

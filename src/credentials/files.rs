@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -42,8 +42,12 @@ pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 }
 
 fn open(path: &Path) -> Result<File, String> {
-    let file = File::open(path).map_err(|error| words(path, &error))?;
-    // A pipe would be waited for, and a directory gives an error that says little.
+    // A FIFO without a writer would keep whoever opens it waiting, who is the one that hears of signals: this open does not
+    // wait. What is no file is refused then; a directory would give an error that says little.
+    let mut options = File::options();
+    let flags = rustix::fs::OFlags::NONBLOCK.bits();
+    options.read(true).custom_flags(i32::try_from(flags).unwrap_or(0));
+    let file = options.open(path).map_err(|error| words(path, &error))?;
     match file.metadata() {
         Ok(found) if found.is_file() => Ok(file),
         Ok(_) => Err(format!("{}: it is no file", path.display())),
@@ -83,6 +87,21 @@ mod tests {
             assert!(read(&path).is_ok());
         }
         assert!(read(dir.path()).unwrap_err().ends_with("it is no file"));
+    }
+
+    /// To open it was to wait for a writer, for ever: at the start, or in the loop that hears of SIGTERM.
+    #[test]
+    fn a_fifo_is_refused_and_not_waited_for() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (done, read_it) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send((read(&path), read_secret(&path))));
+        let (open, secret) = read_it.recv_timeout(std::time::Duration::from_secs(30)).unwrap();
+        assert!(
+            open.unwrap_err().ends_with("it is no file") && secret.unwrap_err().ends_with("it is no file")
+        );
     }
 
     #[test]

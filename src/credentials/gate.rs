@@ -76,6 +76,10 @@ impl Gate {
             (Evidence::Password(_), None) => false,
             (Evidence::Password(password), Some(users)) => {
                 let Some(_check) = self.checks.enter(Gate::PATIENCE) else { return Verdict::Busy };
+                // Those that came at once wait in line here, and none of them had failed when it came.
+                if self.tries.is_too_much(client, now) {
+                    return Verdict::TooOften;
+                }
                 users.is(&claim.name, password)
             }
         };
@@ -91,6 +95,7 @@ mod tests {
     use crate::time::clock;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
     fn claims_are_judged_and_failures_cost() {
@@ -114,5 +119,38 @@ mod tests {
         assert_ne!(gate.nonce(), gate.nonce());
         let empty = Gate::open(UsersFile(None)).unwrap();
         assert!(empty.users().is_none());
+    }
+
+    /// Whoever opened a hundred sessions had a hundred tries at once, and not thirty: each looked before it waited in line.
+    #[test]
+    fn tries_at_the_same_time_are_no_more_than_tries_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("users");
+        // Few rounds: all of them would have their turn within the patience of the line.
+        let pencil = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:\
+                      wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=";
+        fs::write(&path, format!("ann:{pencil}\n")).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let gate = Gate::open(UsersFile(Some(path))).unwrap();
+        let (now, client) = (clock::now(), "192.0.2.1".parse().unwrap());
+        // All are in line before the first of them is heard.
+        let line: Vec<_> = std::iter::from_fn(|| gate.checks.enter(Duration::ZERO)).collect();
+        let abreast = line.len();
+        let judged = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..100 {
+                scope.spawn(|| {
+                    let evidence = Evidence::Password(Secret::from(&b"x"[..]));
+                    let claim = Claim { name: "ann".into(), evidence };
+                    if matches!(gate.judge(&claim, client, now), Verdict::False(_)) {
+                        judged.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            std::thread::yield_now();
+            drop(line);
+        });
+        let judged = judged.into_inner();
+        assert!(judged <= 30 + 2 * abreast, "{judged} tries");
     }
 }

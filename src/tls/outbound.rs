@@ -145,6 +145,8 @@ mod tests {
         assert!(refused().starts_with("tls.roots: "), "{}", refused());
         std::fs::write(&path, "nothing").unwrap();
         assert!(refused().ends_with("there is no certificate in it"), "{}", refused());
+        let of_directory = Tls { roots: Roots::File(dir.path().to_owned()), ..settings() };
+        assert!(Outbound::new(&of_directory).unwrap_err().to_string().ends_with("it is no file"));
         let key = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         std::fs::write(&path, key.cert.pem()).unwrap();
         assert!(

@@ -25,6 +25,10 @@ impl std::error::Error for RootsError {}
 /// The authorities of a PEM file, at least one.
 pub(super) fn of_file(path: &Path) -> Result<RootCertStore, RootsError> {
     let fault = |words: String| RootsError { path: path.to_owned(), words };
+    // A FIFO without a writer would keep us waiting.
+    if !std::fs::metadata(path).map_err(|error| fault(error.to_string()))?.is_file() {
+        return Err(fault("it is no file".into()));
+    }
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))? {
         let added = certificate.map_err(|error| fault(error.to_string()))?;

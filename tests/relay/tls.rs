@@ -3,7 +3,7 @@
 
 use crate::house::House;
 use crate::look::{wait_empty, wait_last};
-use crate::peer::{Authority, Begins, Peer, SecureHost, Trick, self_signed};
+use crate::peer::{Authority, Begins, Peer, SecureHost, Trick, demanding, self_signed};
 use crate::wait::{SOON, hold_for, wait_until};
 use rustls::{HandshakeKind, ServerConfig};
 use std::sync::Arc;
@@ -96,6 +96,29 @@ fn a_handshake_that_fails_falls_back_to_a_new_connection() {
     }
     assert!(!house.log().contains("outcome=deferred"), "{}", house.log());
     quiet(&house);
+}
+
+/// With TLS 1.3 a host judges our side of the handshake when we are done with it, and breaks off behind our EHLO: one that
+/// wants a certificate of us never got its mail. Where TLS is required it does not get it in the clear.
+#[test]
+fn a_host_that_breaks_off_behind_the_handshake_gets_its_mail_in_the_clear() {
+    let house = House::started();
+    let host = host_at(&house, "x.test", demanding("x"));
+    submit(&house, "b@x.test");
+    assert_eq!((host.wait_for(1)[0].tls, host.opened()), (None, 2));
+    let line = house.wait_log("outcome=delivered");
+    assert!(line.contains("tls=no reason=\"the last handshake failed: "), "{line}");
+    submit(&house, "c@x.test");
+    host.wait_for(2);
+    assert!(!host.clear().join(" ").contains("STARTTLS EHLO relay.test STARTTLS"), "{:?}", host.clear());
+    quiet(&house);
+
+    let house = House::new().set("tls.outbound", "require").start();
+    let host = host_at(&house, "x.test", demanding("x"));
+    submit(&house, "b@x.test");
+    let last = wait_last(&house, "b@x.test", "CertificateRequired");
+    assert_eq!((&last["last"]["phase"], &last["last"]["status"]), (&"starttls".into(), &"4.7.5".into()));
+    assert_eq!((host.count(), host.opened()), (0, 1));
 }
 
 #[test]

@@ -23,6 +23,6 @@ pub use door::{Counts, Door, End, Guest, Peer};
 pub use host::{Host, Message};
 pub use nameserver::Nameserver;
 pub use script::{Script, dialog};
-pub use secure::{Authority, Begins, SecureHost, Trick, self_signed};
+pub use secure::{Authority, Begins, SecureHost, Trick, demanding, self_signed};
 pub use sink::Sink;
 pub use zones::Query;

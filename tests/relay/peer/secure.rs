@@ -6,7 +6,8 @@ use crate::wait::{SOON, pause, wait_until};
 use parking_lot::Mutex;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{HandshakeKind, ServerConfig, ServerConnection};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -90,6 +91,23 @@ pub fn self_signed(name: &str) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().self_signed(&key).unwrap();
     config(vec![certificate.der().clone()], &key)
+}
+
+/// Terms of a host that wants a certificate of its clients, as nobody has one. With TLS 1.3 they hear of it behind a handshake
+/// that is whole for them.
+pub fn demanding(name: &str) -> Arc<ServerConfig> {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec![name.to_string()]).unwrap().self_signed(&key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_protocol_versions(rustls::ALL_VERSIONS).unwrap();
+    let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let chain = vec![certificate.der().clone()];
+    Arc::new(builder.with_client_cert_verifier(verifier).with_single_cert(chain, secret).unwrap())
 }
 
 fn config(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Arc<ServerConfig> {
