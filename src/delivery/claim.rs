@@ -40,11 +40,11 @@ pub(super) fn claim(
                     log::debug!("id={id} destination={destination}: {error}");
                     UNWRITTEN
                 }
-                // It is in quarantine, and comes back with a restart once a person has mended it.
+                // It goes into quarantine, and the next claim finds it there; or that could not be written down, and it is
+                // still ours to look after.
                 SpoolError::Corrupt { .. } => {
                     log::error!("id={id} destination={destination}: cannot be taken from the spool: {error}");
-                    ticket.settle(Resting::Gone);
-                    return None;
+                    LATER
                 }
                 _ => {
                     ALARM.raise(&error);
