@@ -21,7 +21,8 @@ impl Pace {
     const STEP: Duration = Duration::from_millis(2);
     /// Beginnings in a step for each processor: about what one does in half of that time.
     const EACH: usize = 4;
-    /// The same while there is mail for proven destinations: a tenth.
+    /// The same while there is mail for proven destinations: a quarter, and one by one, or there would be moments at which no
+    /// processor is left for it.
     const EACH_BESIDE: usize = 1;
     /// There is, for so long after the last of it.
     const LATELY: Duration = Duration::from_secs(1);
@@ -33,20 +34,29 @@ impl Pace {
 
     /// Whether one more may begin at `now`; the moment of the next step if not.
     pub(super) fn next(&self, now: Instant) -> Result<(), Instant> {
-        let beside = self.healthy.is_some_and(|at| now.saturating_duration_since(at) < Pace::LATELY);
-        let most = self.processors * if beside { Pace::EACH_BESIDE } else { Pace::EACH };
+        let (step, most) = self.step_at(now);
         match self.step {
-            Some((began, count)) if count >= most && now < began + Pace::STEP => Err(began + Pace::STEP),
+            Some((began, count)) if count >= most && now < began + step => Err(began + step),
             _ => Ok(()),
         }
     }
 
     /// One has begun at `now`.
     pub(super) fn begin(&mut self, now: Instant) {
+        let (step, _) = self.step_at(now);
         match &mut self.step {
-            Some((began, count)) if now < *began + Pace::STEP => *count += 1,
+            Some((began, count)) if now < *began + step => *count += 1,
             step => *step = Some((now, 1)),
         }
+    }
+
+    /// How long a step is at `now`, and how many may begin in it.
+    fn step_at(&self, now: Instant) -> (Duration, usize) {
+        if self.healthy.is_some_and(|at| now.saturating_duration_since(at) < Pace::LATELY) {
+            let processors = u32::try_from(self.processors).unwrap_or(u32::MAX);
+            return (Pace::STEP / processors, Pace::EACH_BESIDE);
+        }
+        (Pace::STEP, self.processors * Pace::EACH)
     }
 
     /// Mail goes to a proven destination at `now`.
@@ -77,7 +87,8 @@ mod tests {
     fn beside_healthy_mail_the_steps_are_small() {
         let (mut pace, now) = (Pace::of(2), clock::now());
         pace.healthy(now);
-        assert_eq!(in_a_step(&mut pace, now), 2 * Pace::EACH_BESIDE);
+        assert_eq!(in_a_step(&mut pace, now), 1);
+        assert_eq!(pace.next(now), Err(now + Pace::STEP / 2));
         assert_eq!(in_a_step(&mut pace, now + Pace::LATELY), 2 * Pace::EACH);
     }
 }

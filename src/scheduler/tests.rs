@@ -168,7 +168,8 @@ fn new_and_suspect_destinations_hold_no_more_than_their_share() {
         desk.queue.recall(&destination(&format!("s{n}.example")), 3, Duration::ZERO, desk.now);
         desk.add(&format!("s{n}.example"));
     }
-    let suspects = desk.after(Duration::ZERO);
+    // Beside mail for a proven destination they begin one by one.
+    let suspects: Vec<_> = (0..4).flat_map(|_| desk.after(Duration::from_millis(1))).collect();
     assert_eq!(suspects.len(), 2);
     assert!(suspects.iter().all(|visit| visit.standing() == Standing::Suspect));
 }
