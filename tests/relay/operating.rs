@@ -129,6 +129,8 @@ fn a_redirected_message_goes_there_also_after_a_restart() {
     house.ns().servfail("x.test");
     let (id, _) = (submit(&house, "b@x.test"), submit(&house, "c@x.test"));
     wait_recipient(&house, "c@x.test", "resting", |it| it["state"] == "resting");
+    // Until its deferral is on disk it is in delivery, and left alone.
+    wait_recipient(&house, "b@x.test", "tried", |it| !it["last"].is_null());
     let closed = house.addr();
     let there = format!("smtp://[{}]:{}", closed.ip(), closed.port());
     assert_eq!(house.run(&["queue", "redirect", "x.test", &id]).status.code(), Some(65));
