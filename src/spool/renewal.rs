@@ -36,7 +36,7 @@ pub(super) struct Stopped;
 
 impl Renewal {
     /// Closes all connections and opens them anew; `own` is the checkpointer's. The second value says whether the log will
-    /// be moved from its beginning. Meanwhile mail is refused for now, and settlements are kept.
+    /// be moved from its beginning. Meanwhile mail is refused with 451, and settlements are kept.
     ///
     /// # Errors
     /// [`Stopped`]
