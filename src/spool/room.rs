@@ -75,6 +75,10 @@ impl Marks {
     }
 }
 
+impl Disk {
+    const UNKNOWN: Disk = Disk { free: u64::MAX, files: None };
+}
+
 /// How long what was seen of the disk holds: a busy relay asks ten thousand times a second.
 const FRESH: Duration = Duration::from_millis(20);
 
@@ -83,21 +87,32 @@ pub(super) struct Room {
     path: PathBuf,
     /// What was last seen of the disk, and when.
     seen: Mutex<Option<(Instant, Disk)>>,
+    /// Held by who looks.
+    looking: Mutex<()>,
     /// The mark that has been reached.
     low: Mutex<Option<String>>,
 }
 
 impl Room {
     pub(super) fn new(path: &Path) -> Room {
-        Room { path: path.to_owned(), seen: Mutex::new(None), low: Mutex::new(None) }
+        Room { path: path.to_owned(), seen: Mutex::new(None), looking: Mutex::new(()), low: Mutex::new(None) }
     }
 
     fn look(&self, queued: u64) -> Found {
         let now = clock::now();
-        let mut seen = self.seen.lock();
-        let fresh = seen.filter(|(at, _)| now.saturating_duration_since(*at) < FRESH);
-        let (_, disk) = fresh.unwrap_or_else(|| (now, self.disk()));
-        *seen = fresh.or(Some((now, disk)));
+        let known = *self.seen.lock();
+        let fresh = known.filter(|(at, _)| now.saturating_duration_since(*at) < FRESH);
+        // One looks, and nobody waits for it: a disk that hangs holds one thread, not every client. Before the first look
+        // has ended there is no reason to refuse mail.
+        let disk = match (fresh, self.looking.try_lock()) {
+            (Some((_, disk)), _) => disk,
+            (None, Some(_looking)) => {
+                let disk = self.disk();
+                *self.seen.lock() = Some((clock::now(), disk));
+                disk
+            }
+            (None, None) => known.map_or(Disk::UNKNOWN, |(_, disk)| disk),
+        };
         Found { disk, queued }
     }
 
@@ -110,7 +125,7 @@ impl Room {
             Err(error) => {
                 // No reason to refuse mail: writing it will show.
                 log::debug!("looking for the room at {}: {error}", self.path.display());
-                Disk { free: u64::MAX, files: None }
+                Disk::UNKNOWN
             }
         }
     }
@@ -187,5 +202,20 @@ mod tests {
         assert_eq!(MARKS.exceeded(&found, 1 << 20, 10), None);
         assert!(MARKS.exceeded(&found, (1 << 20) + 1, 1).is_some());
         assert!(MARKS.exceeded(&found, 0, 11).is_some());
+    }
+
+    /// A disk that hung at one look stopped every client at MAIL, without a deadline.
+    #[test]
+    fn nobody_waits_for_who_looks() {
+        let dir = tempfile::tempdir().unwrap();
+        let room = Room::new(dir.path());
+        let looking = room.looking.lock();
+        assert_eq!(room.look(7), Found { disk: Disk::UNKNOWN, queued: 7 });
+        let old = Disk { free: 5, files: Some(6) };
+        let before = clock::now().checked_sub(2 * FRESH).unwrap();
+        *room.seen.lock() = Some((before, old));
+        assert_eq!(room.look(0).disk, old);
+        drop(looking);
+        assert_ne!(room.look(0).disk, old);
     }
 }
